@@ -1,0 +1,74 @@
+//! The only `now` and `sleep` of the project, virtual in tests.
+//!
+//! [`Instant`] is CLOCK_BOOTTIME: it goes on while the machine is suspended, which is what a lease in Redis does too.
+//! With the feature `testing` it is tokio's clock, which tests may pause.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A point of local time that never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(Duration);
+
+impl Instant {
+    /// Time since `earlier`; zero if that lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// An instant for tests of pure code.
+    #[cfg(test)]
+    pub(crate) fn at(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+    fn add(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+    fn sub(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(by))
+    }
+}
+
+/// Now, on the clock that also runs while the machine is suspended.
+#[cfg(not(feature = "testing"))]
+pub fn now() -> Instant {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Instant(Duration::new(t.tv_sec.max(0) as u64, t.tv_nsec.max(0) as u32))
+}
+
+/// Now, on tokio's clock, which tests may pause.
+#[cfg(feature = "testing")]
+pub fn now() -> Instant {
+    use std::sync::OnceLock;
+    static BASE: OnceLock<tokio::time::Instant> = OnceLock::new();
+    let now = tokio::time::Instant::now();
+    Instant(now.saturating_duration_since(*BASE.get_or_init(|| now)) + Duration::from_secs(3600))
+}
+
+/// Milliseconds of Unix time, by a server's clock or, for logs only, by ours.
+pub type UnixMs = u64;
+
+/// Our own wall clock. For people and logs; no decision of the fleet rests on it.
+#[allow(clippy::disallowed_methods)]
+pub fn wall() -> UnixMs {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Waits.
+#[allow(clippy::disallowed_methods)]
+pub async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Waits until that instant.
+pub async fn sleep_until(then: Instant) {
+    sleep(then.since(now())).await;
+}

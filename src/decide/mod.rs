@@ -1,0 +1,1 @@
+//! Everything that decides: pure machines, no IO, no clock, no async.
