@@ -73,7 +73,7 @@ enum Report {
     Bell(EventId),
     Acquired { partition: Partition, sent: Instant, answer: Result<Acquired, BrokerError> },
     Ended { partition: Partition, end: LaneEnd },
-    Renewed { sent: Instant, answers: Vec<(Partition, Result<Renewed, BrokerError>)> },
+    Renewed { sent: Instant, answers: Vec<(Arc<Holding>, Result<Renewed, BrokerError>)> },
     Done,
 }
 

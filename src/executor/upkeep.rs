@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::broker::{BrokerError, Note, Renewed, Trimmed};
 use crate::clock::{self, Instant};
-use crate::event::Partition;
 
 use super::holding::Holding;
 use super::{Executor, Report, TRIM_EVERY};
@@ -12,26 +11,25 @@ use super::{Executor, Report, TRIM_EVERY};
 impl Executor {
     pub(super) fn renew(&mut self, now: Instant) {
         self.next_renewal = now + self.manner.lock_expiry / 3;
-        let holdings: Vec<(Partition, Arc<Holding>)> = self.places.iter().map(|(p, place)| (*p, place.holding.clone())).collect();
+        let holdings: Vec<Arc<Holding>> = self.places.values().map(|place| place.holding.clone()).collect();
         if holdings.is_empty() {
             return;
         }
         self.renewing = true;
         let (broker, ttl) = (self.around.handle.broker().clone(), self.manner.lock_expiry);
         self.tasks.start(async move {
-            let renewals: Vec<_> = holdings.iter().map(|(_, holding)| holding.renewal(ttl)).collect();
+            let renewals: Vec<_> = holdings.iter().map(|holding| holding.renewal(ttl)).collect();
             let sent = clock::now();
             let answers = broker.renew(&renewals).await;
-            Report::Renewed { sent, answers: holdings.iter().map(|(partition, _)| *partition).zip(answers).collect() }
+            Report::Renewed { sent, answers: holdings.into_iter().zip(answers).collect() }
         });
     }
 
-    pub(super) fn renewed(&mut self, sent: Instant, answers: Vec<(Partition, Result<Renewed, BrokerError>)>) {
+    pub(super) fn renewed(&mut self, sent: Instant, answers: Vec<(Arc<Holding>, Result<Renewed, BrokerError>)>) {
         self.renewing = false;
         let mut unanswered = None;
-        for (partition, answer) in answers {
-            let Some(place) = self.places.get(&partition) else { continue };
-            let holding = place.holding.clone();
+        for (holding, answer) in answers {
+            let partition = holding.ledger.place.partition;
             match answer {
                 Ok(Renewed::Ours { entries_read, notes, .. }) => {
                     holding.renewed(sent);
