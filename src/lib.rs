@@ -6,6 +6,8 @@ pub mod codec;
 mod decide;
 mod error;
 pub mod event;
+mod nearest;
+mod python;
 mod record;
 mod route;
 pub mod settings;
