@@ -6,6 +6,7 @@ pub mod codec;
 mod decide;
 mod error;
 pub mod event;
+mod nearest;
 mod record;
 mod route;
 pub mod settings;
