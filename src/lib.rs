@@ -8,6 +8,7 @@ mod error;
 pub mod event;
 mod logs;
 mod nearest;
+mod python;
 mod record;
 mod route;
 pub mod settings;

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use crate::broker::Start;
+use crate::codec::AnyCodec;
 use crate::event::EventId;
+use crate::route::Partitioner;
 
 use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl};
 
@@ -282,10 +284,9 @@ impl Kind for CodecName {
     type Value = String;
     const NAME: &'static str = "codec";
     const EXPECTED: &'static str = "`json` or `msgpack`, alone or with `+gzip`, `+lz4` or `+zstd`";
+    /// Also one that this build does not have: [`Settings::validate`](super::Settings::validate) says so.
     fn read(text: &str) -> Option<String> {
-        let (codec, compression) = text.split_once('+').map_or((text, None), |(c, z)| (c, Some(z)));
-        let known = matches!(codec, "json" | "msgpack") && matches!(compression, None | Some("gzip" | "lz4" | "zstd"));
-        known.then(|| text.to_owned())
+        AnyCodec::NAMES.contains(&text).then(|| text.to_owned())
     }
     fn show(value: &String) -> String {
         value.clone()
@@ -300,7 +301,7 @@ impl Kind for PartitionerName {
     const NAME: &'static str = "partitioner";
     const EXPECTED: &'static str = "`xxh64`, `python` or `python-md5`";
     fn read(text: &str) -> Option<String> {
-        matches!(text, "xxh64" | "python" | "python-md5").then(|| text.to_owned())
+        Partitioner::from_name(text).is_ok().then(|| text.to_owned())
     }
     fn show(value: &String) -> String {
         value.clone()

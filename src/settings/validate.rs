@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::codec::{AnyCodec, InvalidCodec};
 use crate::error::Failure;
 
 use super::{Durability, Settings, TABLE, names, show_duration};
@@ -36,11 +37,8 @@ pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     if settings.timezone.is_empty() || settings.timezone.len() > 100 || !settings.timezone.is_ascii() {
         refuse(&["timezone"], "`timezone` must be the name of a zone, like `Europe/London`".into());
     }
-    if let Some(feature) = missing_feature(&settings.default_codec) {
-        refuse(
-            &["default_codec"],
-            format!("`default_codec` is `{}`, which needs the cargo feature `{feature}`", settings.default_codec),
-        );
+    if let Err(missing @ InvalidCodec::FeatureOff { .. }) = AnyCodec::from_name(&settings.default_codec) {
+        refuse(&["default_codec"], missing.to_string());
     }
     if settings.default_read_timeout >= settings.default_grace_period {
         refuse(
@@ -127,17 +125,6 @@ fn durations(settings: &Settings, found: &mut Vec<Problem>) {
             found.push(Problem { settings: vec![name], text });
         }
     }
-}
-
-/// The cargo feature that this codec would need and this build does not have.
-fn missing_feature(codec: &str) -> Option<&'static str> {
-    let built: [(&'static str, bool); 4] = [
-        ("msgpack", cfg!(feature = "msgpack")),
-        ("gzip", cfg!(feature = "gzip")),
-        ("lz4", cfg!(feature = "lz4")),
-        ("zstd", cfg!(feature = "zstd")),
-    ];
-    built.into_iter().find(|(feature, there)| !there && codec.split('+').any(|part| part == *feature)).map(|(f, _)| f)
 }
 
 #[cfg(test)]
