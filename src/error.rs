@@ -25,6 +25,15 @@ pub enum Failure {
         #[source]
         source: BrokerError,
     },
+    /// The store cannot be used: it is not there, or does not let us in. The text says what to do.
+    #[error("{text}")]
+    Unusable {
+        /// What was tried, on whose word, why it failed, what to do now.
+        text: String,
+        /// Why.
+        #[source]
+        source: BrokerError,
+    },
     /// A record cannot be written.
     #[error("a record of stream `{stream}` cannot be encoded")]
     Encode {

@@ -6,6 +6,7 @@ pub mod codec;
 mod decide;
 mod error;
 pub mod event;
+mod logs;
 mod nearest;
 mod python;
 mod record;

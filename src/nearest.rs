@@ -1,36 +1,43 @@
-//! What somebody meant who misspelt a name.
+//! The nearest of some names to a misspelt one.
 
-/// The name that is closest to what was written, if one is close enough to be meant.
+/// The name that somebody who wrote `written` most likely meant, if one is near enough.
+///
+/// Near is: at most a third of the longer one's letters added, left out, changed or swapped with their neighbour.
 pub(crate) fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.to_lowercase();
-    let bearable = (written.chars().count() / 3).max(1);
+    // Longer texts are no typing errors, and the distance costs the product of the lengths.
+    if written.len() > 256 {
+        return None;
+    }
     names
         .into_iter()
-        .map(|name| (steps_between(&written, &name.to_lowercase()), name))
-        .filter(|&(steps, _)| steps <= bearable)
-        .min_by_key(|&(steps, _)| steps)
+        .map(|name| (distance(&written.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(far, name)| *far <= written.chars().count().max(name.chars().count()).div_ceil(3))
+        .min_by_key(|(far, _)| *far)
         .map(|(_, name)| name)
 }
 
-/// How many letters must be added, left out, changed, or swapped with their neighbour.
-fn steps_between(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let mut previous = None;
-    for (i, x) in a.chars().enumerate() {
+/// ``; did you mean `orders`?``, or nothing, to be put behind a sentence about a name that does not exist.
+pub(crate) fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(written, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// How many letters must be added, removed, changed or swapped with their neighbour to come from one to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
         let mut row = vec![i + 1];
-        for (j, &y) in b.iter().enumerate() {
-            let mut steps = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
-            if j > 0 && previous == Some(y) && b[j - 1] == x {
-                steps = steps.min(before_last[j - 1] + 1);
+        for (j, b) in to.iter().enumerate() {
+            let mut least = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                least = least.min(before[j - 1] + 1);
             }
-            row.push(steps);
+            row.push(least);
         }
-        before_last = std::mem::replace(&mut last, row);
-        previous = Some(x);
+        before = std::mem::replace(&mut last, row);
     }
-    last[b.len()]
+    last[to.len()]
 }
 
 #[cfg(test)]
@@ -38,13 +45,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_of_the_finger_are_understood_and_other_words_are_not() {
-        let names = ["json", "msgpack", "orders"];
-        assert_eq!(nearest("jsno", names), Some("json"));
-        assert_eq!(nearest("JSON", names), Some("json"));
-        assert_eq!(nearest("order", names), Some("orders"));
-        assert_eq!(nearest("mesgpakc", names), Some("msgpack"));
-        assert_eq!(nearest("avro", names), None);
-        assert_eq!(nearest("", names), None);
+    fn a_misspelt_name_is_answered_with_the_nearest() {
+        let streams = ["orders", "payments", "order_lines"];
+        assert_eq!(nearest("oders", streams), Some("orders"));
+        assert_eq!(nearest("ordesr", streams), Some("orders"));
+        assert_eq!(nearest("PAYMENT", streams), Some("payments"));
+    }
+
+    #[test]
+    fn a_name_unlike_all_others_is_answered_with_none() {
+        assert_eq!(nearest("warehouse", ["orders", "payments"]), None);
+        assert_eq!(nearest(&"o".repeat(100_000), ["orders"]), None);
+        assert_eq!(did_you_mean("x", ["orders"]), "");
+    }
+
+    #[test]
+    fn neighbours_that_were_swapped_count_once() {
+        assert_eq!(distance("levle", "level"), 1);
+        assert_eq!(distance("", "abc"), 3);
     }
 }

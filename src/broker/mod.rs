@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
 pub mod roster;
