@@ -286,8 +286,12 @@ fn xread(command: &Command, block: Option<Duration>) -> redis::Cmd {
         read.arg("BLOCK").arg((block.as_millis() as u64).max(1));
     }
     read.arg("STREAMS");
-    command.keys.iter().for_each(|(key, _)| drop(read.arg(&**key)));
-    command.keys.iter().for_each(|(_, after)| drop(read.arg(after.to_string())));
+    for (key, _) in &command.keys {
+        read.arg(&**key);
+    }
+    for (_, after) in &command.keys {
+        read.arg(after.to_string());
+    }
     read
 }
 
