@@ -1,18 +1,23 @@
 //! Partitioned, strictly ordered event processing on Redis Streams.
 
+mod app;
 pub mod broker;
 pub mod clock;
 pub mod codec;
 mod decide;
 mod error;
+mod executor;
 pub mod event;
 mod logs;
 mod nearest;
 mod python;
+mod processor;
 mod record;
 mod route;
 pub mod settings;
+mod stream;
 mod tasks;
+mod worker;
 
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};

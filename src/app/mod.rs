@@ -17,14 +17,14 @@ use crate::processor::{DeclaredAt, Events, ProcessorOptions, ProcessorSpec, Styl
 use crate::record::Record;
 use crate::settings::Overrides;
 use crate::stream::current::Handle;
+use crate::stream::json::JsonStream;
 use crate::stream::{Bound, Stream, StreamSpec};
 
+pub(crate) mod connection;
 mod declared;
-mod feeder;
 pub mod registry;
 
 pub use declared::Declared;
-pub(crate) use feeder::TypedFeeder;
 
 /// What `App::state_with` gets: a look at the app's environment.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ impl Setup {
     /// # Errors
     /// A sentence that names the variable.
     pub fn var(&self, name: &str) -> Result<String, Failure> {
-        crate::settings::environment_variable(name)
+        crate::settings::variable(name)
+            .map(|value| value.to_string_lossy().into_owned())
             .ok_or_else(|| Failure::Invalid(format!("the environment variable {name} is not set, and app `{}` needs it", self.app)))
     }
 }
@@ -63,7 +64,7 @@ pub struct App {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) streams: Vec<StreamSpec>,
-    pub(crate) feeders: Vec<TypedFeeder>,
+    pub(crate) typed: Vec<Arc<dyn JsonStream>>,
     pub(crate) processors: Vec<ProcessorSpec>,
     pub(crate) overrides: Overrides,
     pub(crate) states: States,
@@ -84,7 +85,11 @@ impl App {
     /// An app of that name with everything the attribute macros have registered in this program.
     #[cfg(feature = "macros")]
     pub fn new(name: impl Into<String>) -> Self {
-        registry::registered().fold(Self::bare(name), |app, item| item.declare(app))
+        let mut app = registry::registered().fold(Self::bare(name), |app, item| item.declare(app));
+        // The linker's order is nobody's business.
+        app.processors.sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
+        app.streams.sort_by(|a, b| a.name.cmp(&b.name));
+        app
     }
 
     /// An app of that name with nothing in it.
@@ -93,7 +98,7 @@ impl App {
             name: name.into(),
             version: String::new(),
             streams: Vec::new(),
-            feeders: Vec::new(),
+            typed: Vec::new(),
             processors: Vec::new(),
             overrides: Overrides::default(),
             states: States::default(),
@@ -242,7 +247,7 @@ impl App {
         let spec = &stream.declaration().spec;
         if !self.streams.iter().any(|known| known.name == spec.name) {
             self.streams.push(spec.clone());
-            self.feeders.push(TypedFeeder::of(stream));
+            self.typed.push(Arc::new(stream.clone()));
         }
     }
 
@@ -310,7 +315,7 @@ pub struct AppStream<R: Record> {
 
 impl<R: Record> AppStream<R> {
     async fn bound(&self) -> Result<Bound<R>, Failure> {
-        let handle = self.app.connected.get_or_try_init(|| crate::app::connect(&self.app)).await?;
+        let handle = self.app.connected.get_or_try_init(|| self.app.connect_to_send()).await?;
         Ok(Bound::new(&self.stream, handle.clone()))
     }
 

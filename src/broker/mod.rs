@@ -16,6 +16,7 @@ use async_trait::async_trait;
 pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
+pub(crate) mod redis;
 pub mod roster;
 
 pub use facts::*;
@@ -202,6 +203,9 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     /// What lies in the partitions and how far each processor is, for people.
     async fn survey(&self, stream: &StreamRef) -> Result<Vec<PartitionSurvey>, BrokerError>;
+
+    /// Registers a processor in every partition: nothing is trimmed from then on that it has not settled.
+    async fn register(&self, group: &Group) -> Result<(), BrokerError>;
 
     // --- ownership -------------------------------------------------------------------------------------------------
 

@@ -111,6 +111,9 @@ pub enum DecodeError {
         #[source]
         source: crate::Error,
     },
+    /// An error that was told before: those of an event loop are sticky.
+    #[error(transparent)]
+    Shared(std::sync::Arc<DecodeError>),
 }
 
 impl DecodeError {

@@ -32,6 +32,11 @@ impl Caution {
         Self((unclean && position < last).then_some(Suspects { seen, last }))
     }
 
+    /// Whether it may still apply to some event.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the event `id`, the next to run, must be run with caution, after `units` of events were so in `spent` of
     /// handling time. Once over, it stays so.
     pub(crate) fn applies(&mut self, id: EventId, spent: Duration, units: u32) -> bool {

@@ -7,6 +7,7 @@
 pub(crate) mod assignment;
 pub(crate) mod batch;
 pub(crate) mod caution;
+pub(crate) mod demand;
 pub(crate) mod lease;
 pub(crate) mod ownership;
 mod plan;

@@ -3,13 +3,13 @@
 use crate::broker::{KeyLayout, LAYOUT_VERSION, StreamFacts};
 use crate::error::Failure;
 use crate::route::Partitioner;
-use crate::settings::{Settings, check_name};
+use crate::settings::{Settings, Named, check_name};
 
 use super::StreamSpec;
 
 /// The facts that this process declares.
 pub(crate) fn declared(spec: &StreamSpec, settings: &Settings) -> Result<StreamFacts, Failure> {
-    let kind = if spec.python_compatible { "python-compatible stream" } else { "stream" };
+    let kind = if spec.python_compatible { Named::PythonStream } else { Named::Stream };
     check_name(kind, &spec.name)?;
     let partitioner = partitioner(spec, settings)?;
     let partitions = spec.partitions.unwrap_or(settings.default_partition_count);
@@ -40,7 +40,7 @@ pub(crate) fn declared(spec: &StreamSpec, settings: &Settings) -> Result<StreamF
         partitions,
         slot_groups: if spec.python_compatible { partitions } else { slot_groups },
         keys: if spec.python_compatible { KeyLayout::Python } else { KeyLayout::Runnel },
-        partitioner: partitioner.name().to_owned(),
+        partitioner: partitioner.name().into_owned(),
         codec: match spec.primitive {
             true => "primitive".into(),
             false => spec.codec.clone().unwrap_or_else(|| settings.default_codec.clone()),
@@ -53,12 +53,8 @@ pub(crate) fn declared(spec: &StreamSpec, settings: &Settings) -> Result<StreamF
 pub(crate) fn partitioner(spec: &StreamSpec, settings: &Settings) -> Result<Partitioner, Failure> {
     match &spec.partitioner {
         Some(own) => Ok(own.clone()),
-        None => Partitioner::from_name(&settings.default_partitioner).ok_or_else(|| {
-            Failure::Invalid(format!(
-                "setting `default_partitioner` is `{}`: expected xxh64, python or python-md5",
-                settings.default_partitioner
-            ))
-        }),
+        None => Partitioner::from_name(&settings.default_partitioner)
+            .map_err(|error| Failure::Invalid(format!("setting `default_partitioner`: {error}"))),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::settings::OnFull;
 
 pub mod current;
 pub(crate) mod facts;
+pub(crate) mod json;
 pub(crate) mod outlet;
 mod pump;
 

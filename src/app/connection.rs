@@ -1,0 +1,67 @@
+//! From an app and its settings to a connection that the app can work on.
+
+use std::sync::Arc;
+
+use crate::broker::connect::{Connected, PrivateServer, Wanted, connect};
+use crate::broker::doors::Brokers;
+use crate::broker::{Broker, ServerFacts};
+use crate::error::Failure;
+use crate::settings::{Loaded, Named, Overrides, RedisUrl, check_name, load};
+use crate::stream::current::Handle;
+
+use super::App;
+
+/// Where redis is, where nobody says so.
+const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+
+/// A connected app.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) handle: Handle,
+    /// Where the store really is: what child processes are given.
+    pub(crate) url: RedisUrl,
+    pub(crate) facts: ServerFacts,
+    pub(crate) banner: Option<String>,
+    /// A server of our own: it ends when this is dropped.
+    pub(crate) private: Option<PrivateServer>,
+}
+
+impl Connection {
+    /// Connects to the store that the settings name, or to `fallback` where none is named anywhere.
+    pub(crate) async fn open(app: &App, loaded: &Loaded, fallback: Option<&str>) -> Result<Self, Failure> {
+        check_name(Named::App, app.name())?;
+        let settings = loaded.settings.clone();
+        let named = settings.redis_url.clone();
+        let origin = match &named {
+            Some(_) => loaded.origin_of("redis_url").to_string(),
+            None => "the default; nothing names another".to_owned(),
+        };
+        let url = named.unwrap_or_else(|| RedisUrl::new(fallback.unwrap_or(DEFAULT_URL)));
+        let wanted = Wanted { url, origin, allow_eviction: settings.allow_eviction };
+        let doors = Brokers { app: app.name().to_owned(), settings: settings.clone() };
+        let Connected { store, url, facts, banner, private } = connect(&doors, &wanted).await?;
+        let store: Arc<dyn Broker> = store;
+        let handle = Handle::new(app.name().to_owned(), store, settings)?;
+        app.bind(handle.clone());
+        Ok(Self { handle, url, facts, banner, private })
+    }
+}
+
+impl App {
+    /// The settings that hold for this app: code, environment, `runnel.toml`, defaults, under those of the command line.
+    pub(crate) fn settings(&self, command_line: &Overrides) -> Result<Loaded, Failure> {
+        load(command_line, &self.overrides)
+    }
+
+    /// The connection for `app.stream(..)` in programs that run no worker.
+    pub(super) async fn connect_to_send(&self) -> Result<Handle, Failure> {
+        let loaded = self.settings(&Overrides::new())?;
+        let connection = Connection::open(self, &loaded, None).await?;
+        if connection.private.is_some() {
+            return Err(Failure::Invalid(
+                "auto:// has started a server of its own for this sender alone, in which no worker would ever look: name a redis_url".into(),
+            ));
+        }
+        Ok(connection.handle)
+    }
+}
