@@ -6,12 +6,12 @@ pub mod clock;
 pub mod codec;
 mod decide;
 mod error;
-mod executor;
 pub mod event;
+mod executor;
 mod logs;
 mod nearest;
+pub mod processor;
 mod python;
-mod processor;
 mod record;
 mod route;
 pub mod settings;
@@ -19,11 +19,15 @@ mod stream;
 mod tasks;
 mod worker;
 
+pub use app::{App, AppStream, Declared, Setup};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
+pub use processor::{Context, Events, State};
 pub use record::Record;
 pub use route::{Key, Partitioner};
+pub use settings::ExceptionPolicy;
+pub use stream::{Bound, Stream, current::spawn};
 
-// The derive and `json!`-free paths that the macros' output names.
+// What the macros' output names.
 #[doc(hidden)]
 pub use serde_json as __serde_json;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, Failure};
-use crate::processor::extract::{Extract, Parts, States, missing_state};
+use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::events::{LoopFuture, TypedLoop};
 use crate::processor::handler::{FromUnit, Handler, Typed};
 use crate::processor::{DeclaredAt, Events, ProcessorOptions, ProcessorSpec, Style};
@@ -127,7 +127,7 @@ impl App {
     /// Gives a setting by its name, as it would be written in `runnel.toml`: `.setting("default_lock_expiry", "5s")`.
     /// Overrides the environment and the file; the command line overrides this. A mistake is told at start.
     pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.overrides.set(name, value);
+        self.overrides.set(name, value.into());
         self
     }
 
@@ -219,10 +219,11 @@ impl App {
     /// })).name("totals");
     /// ```
     #[track_caller]
-    pub fn event_loop<R, T, F>(&mut self, stream: &Stream<R>, function: F) -> Declared<'_>
+    pub fn event_loop<R, K, T, F>(&mut self, stream: &Stream<R>, function: F) -> Declared<'_>
     where
         R: Record,
-        T: FromUnit<R>,
+        K: 'static,
+        T: FromUnit<R, K>,
         F: for<'a> Fn(&'a mut Events<T>) -> LoopFuture<'a> + Send + Sync + 'static,
     {
         self.event_loop_with(stream, Vec::new(), move |events: &mut Events<T>, _: &Parts<'_>| Ok(function(events)))
@@ -231,10 +232,11 @@ impl App {
     /// An event loop with extractors: what the attribute macro writes.
     #[doc(hidden)]
     #[track_caller]
-    pub fn event_loop_with<R, T, F>(&mut self, stream: &Stream<R>, needs: Vec<Option<(TypeId, &'static str)>>, function: F) -> Declared<'_>
+    pub fn event_loop_with<R, K, T, F>(&mut self, stream: &Stream<R>, needs: Vec<Option<(TypeId, &'static str)>>, function: F) -> Declared<'_>
     where
         R: Record,
-        T: FromUnit<R>,
+        K: 'static,
+        T: FromUnit<R, K>,
         F: for<'a> Fn(&'a mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'a>, Error> + Send + Sync + 'static,
     {
         self.add_stream(stream);

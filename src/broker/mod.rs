@@ -14,9 +14,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub(crate) mod connect;
+pub(crate) mod doors;
 pub mod facts;
 pub mod fence;
 pub(crate) mod redis;
+pub mod memory;
 pub mod roster;
 
 pub use facts::*;

@@ -10,7 +10,7 @@ pub(crate) mod caution;
 pub(crate) mod demand;
 pub(crate) mod lease;
 pub(crate) mod ownership;
-mod plan;
+pub(crate) mod plan;
 pub(crate) mod roster;
 pub(crate) mod settlement;
 pub(crate) mod verdict;

@@ -145,13 +145,14 @@ impl Executor {
         let (drain, abort) = (self.around.drain.clone(), self.around.abort.clone());
         while !drain.is_cancelled() {
             self.keep_up();
+            let wake = self.next_wake();
             // All are safe to drop: `next` loses no report, the others only end the wait.
             tokio::select! {
                 () = drain.cancelled() => break,
                 Some(report) = self.tasks.next() => self.told(report),
                 Some(report) = self.lanes.next() => self.told(report),
                 changed = server_changes.changed() => self.server_changed(changed),
-                () = clock::sleep_until(self.next_wake()) => {}
+                () = clock::sleep_until(wake) => {}
             }
         }
         self.drain(abort).await;
@@ -177,13 +178,13 @@ impl Executor {
             if !patient && clock::now() >= until + LAST_WORDS {
                 break;
             }
-            let wake = if patient { until } else { until + LAST_WORDS };
+            let wake = self.next_wake().min(if patient { until } else { until + LAST_WORDS });
             // All are safe to drop, as above.
             tokio::select! {
                 Some(report) = self.tasks.next() => self.told(report),
                 Some(report) = self.lanes.next() => self.told(report),
                 () = abort.cancelled(), if patient => {}
-                () = clock::sleep_until(self.next_wake().min(wake)) => self.maintain(),
+                () = clock::sleep_until(wake) => self.maintain(),
             }
         }
         self.lanes.abort();

@@ -132,17 +132,17 @@ pub(crate) trait Loop: Send + Sync {
 }
 
 /// A typed event loop of a stream.
-pub(crate) struct TypedLoop<R, T, F> {
+pub(crate) struct TypedLoop<R, K, T, F> {
     declaration: Arc<Declaration<R>>,
     function: Arc<F>,
     needs: Vec<(std::any::TypeId, &'static str)>,
-    item: std::marker::PhantomData<fn() -> T>,
+    item: std::marker::PhantomData<fn(K) -> T>,
 }
 
-impl<R, T, F> TypedLoop<R, T, F>
+impl<R, K, T, F> TypedLoop<R, K, T, F>
 where
     R: Record,
-    T: FromUnit<R>,
+    T: FromUnit<R, K>,
     F: for<'a> Fn(&'a mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'a>, Error> + Send + Sync + 'static,
 {
     pub(crate) fn new(declaration: Arc<Declaration<R>>, function: F, needs: Vec<(std::any::TypeId, &'static str)>) -> Self {
@@ -150,10 +150,10 @@ where
     }
 }
 
-impl<R, T, F> Loop for TypedLoop<R, T, F>
+impl<R, K: 'static, T, F> Loop for TypedLoop<R, K, T, F>
 where
     R: Record,
-    T: FromUnit<R>,
+    T: FromUnit<R, K>,
     F: for<'a> Fn(&'a mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'a>, Error> + Send + Sync + 'static,
 {
     fn run(&self, feed: Box<dyn Feed>, context: Context) -> BoxFuture<'static, Result<(), Error>> {

@@ -20,9 +20,10 @@ use super::extract::{Context, Extract, Parts};
 /// What is handled and settled as one: an event, or a batch of them.
 pub(crate) type Unit = SmallVec<[Entry; 1]>;
 
-/// Why a unit failed.
+/// Why a unit failed. Not for users.
+#[doc(hidden)]
 #[derive(Debug)]
-pub(crate) enum UnitError {
+pub enum UnitError {
     /// An event of it is no record of the stream.
     Decode(EventId, DecodeError),
     /// The user's function said so.
@@ -30,11 +31,13 @@ pub(crate) enum UnitError {
 }
 
 /// A type that can be the first parameter of a handler over records `R`: `R`, `Vec<R>`, [`Event`] or `Vec<Event>`.
+///
+/// `Kind` is one of [`kind`] and follows from the type: it is there to tell the four apart.
 #[diagnostic::on_unimplemented(
     message = "a processor of this stream cannot take a `{Self}`",
     label = "expected the stream's record `{R}`, `Vec<{R}>`, `Event` or `Vec<Event>`"
 )]
-pub trait FromUnit<R: Record>: Sized + Send + 'static {
+pub trait FromUnit<R: Record, Kind>: Sized + Send + 'static {
     /// Whether it is a batch.
     const BATCH: bool;
 
@@ -73,21 +76,21 @@ impl Unit_<'_> {
     }
 }
 
-impl<R: Record> FromUnit<R> for R {
+impl<R: Record> FromUnit<R, kind::One> for R {
     const BATCH: bool = false;
     fn from_unit(mut unit: Unit_<'_>, reading: &Reading<R>) -> Result<Self, (EventId, DecodeError)> {
         reading.record(&unit.only())
     }
 }
 
-impl<R: Record> FromUnit<R> for Vec<R> {
+impl<R: Record> FromUnit<R, kind::Many> for Vec<R> {
     const BATCH: bool = true;
     fn from_unit(unit: Unit_<'_>, reading: &Reading<R>) -> Result<Self, (EventId, DecodeError)> {
         unit.entries.iter().map(|entry| reading.record(entry)).collect()
     }
 }
 
-impl<R: Record> FromUnit<R> for Event {
+impl<R: Record> FromUnit<R, kind::RawOne> for Event {
     const BATCH: bool = false;
     fn from_unit(mut unit: Unit_<'_>, _: &Reading<R>) -> Result<Self, (EventId, DecodeError)> {
         let entry = unit.only();
@@ -95,7 +98,7 @@ impl<R: Record> FromUnit<R> for Event {
     }
 }
 
-impl<R: Record> FromUnit<R> for Vec<Event> {
+impl<R: Record> FromUnit<R, kind::RawMany> for Vec<Event> {
     const BATCH: bool = true;
     fn from_unit(mut unit: Unit_<'_>, _: &Reading<R>) -> Result<Self, (EventId, DecodeError)> {
         let entries = std::mem::take(&mut unit.entries);
@@ -125,38 +128,59 @@ impl<E: Into<Error> + Send> IntoOutcome for Result<(), E> {
     }
 }
 
+/// What a first parameter can be.
+pub mod kind {
+    /// The stream's record.
+    pub enum One {}
+    /// A batch of them.
+    pub enum Many {}
+    /// A raw event.
+    pub enum RawOne {}
+    /// A batch of raw events.
+    pub enum RawMany {}
+}
+
 /// A function that can handle records `R`. `Parameters` is only there to tell functions apart.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot be a processor of a stream of `{R}`",
+    label = "expected an async function of the record (or `Vec` of it, or `Event`), then of `Context`, `State<T>` or `Key`"
+)]
 pub trait Handler<R: Record, Parameters>: Send + Sync + 'static {
-    /// Its first parameter.
-    type Input: FromUnit<R>;
+    /// Whether its first parameter is a batch.
+    const BATCH: bool;
 
     /// The states its parameters need.
     fn needs(&self) -> Vec<(TypeId, &'static str)>;
 
     #[doc(hidden)]
-    fn handle(&self, input: Self::Input, parts: &Parts<'_>) -> Result<BoxFuture<'static, Result<(), Error>>, Error>;
+    fn handle(&self, unit: Unit_<'_>, reading: &Reading<R>, parts: &Parts<'_>) -> Result<Running, UnitError>;
 }
+
+/// A handler's future.
+type Running = BoxFuture<'static, Result<(), Error>>;
 
 macro_rules! handlers {
     ($($param:ident)*) => {
-        impl<R, F, Fut, I, $($param,)*> Handler<R, (I, $($param,)*)> for F
+        impl<R, F, Fut, I, Kind, $($param,)*> Handler<R, (Kind, I, $($param,)*)> for F
         where
             R: Record,
-            I: FromUnit<R>,
+            I: FromUnit<R, Kind>,
             F: Fn(I, $($param,)*) -> Fut + Send + Sync + 'static,
             Fut: Future + Send + 'static,
             Fut::Output: IntoOutcome,
             $($param: Extract,)*
         {
-            type Input = I;
+            const BATCH: bool = I::BATCH;
 
             fn needs(&self) -> Vec<(TypeId, &'static str)> {
-                [$($param::needs(),)*].into_iter().flatten().collect::<Vec<(TypeId, &'static str)>>()
+                let needs: Vec<Option<(TypeId, &'static str)>> = vec![$($param::needs(),)*];
+                needs.into_iter().flatten().collect()
             }
 
             #[allow(unused_variables)] // A handler without extractors needs no parts.
-            fn handle(&self, input: I, parts: &Parts<'_>) -> Result<BoxFuture<'static, Result<(), Error>>, Error> {
-                let future = self(input, $($param::extract(parts)?,)*);
+            fn handle(&self, unit: Unit_<'_>, reading: &Reading<R>, parts: &Parts<'_>) -> Result<Running, UnitError> {
+                let input = I::from_unit(unit, reading).map_err(|(id, error)| UnitError::Decode(id, error))?;
+                let future = self(input, $($param::extract(parts).map_err(UnitError::Handler)?,)*);
                 Ok(Box::pin(async move { future.await.into_outcome() }))
             }
         }
@@ -180,7 +204,7 @@ pub(crate) trait Call: Send + Sync {
     fn needs(&self) -> Vec<(TypeId, &'static str)>;
 
     /// Decodes the unit and starts the function.
-    fn call(&self, unit: Unit, context: &Context) -> Result<BoxFuture<'static, Result<(), Error>>, UnitError>;
+    fn call(&self, unit: Unit, context: &Context) -> Result<Running, UnitError>;
 }
 
 /// A typed handler of a stream.
@@ -199,23 +223,21 @@ impl<R: Record, P, H: Handler<R, P>> Typed<R, H, P> {
 
 impl<R: Record, P: 'static, H: Handler<R, P>> Call for Typed<R, H, P> {
     fn takes_batches(&self) -> bool {
-        H::Input::BATCH
+        H::BATCH
     }
 
     fn needs(&self) -> Vec<(TypeId, &'static str)> {
         self.handler.needs()
     }
 
-    fn call(&self, unit: Unit, context: &Context) -> Result<BoxFuture<'static, Result<(), Error>>, UnitError> {
+    fn call(&self, unit: Unit, context: &Context) -> Result<Running, UnitError> {
         let reading = self.reading.get_or_init(|| reading(&self.declaration, context));
         let first = unit.first().cloned();
         let key = || {
             let entry = first.as_ref()?;
             reading.record(entry).ok().map(|record| self.declaration.key(&record))
         };
-        let input = H::Input::from_unit(Unit_ { entries: unit, context }, reading)
-            .map_err(|(id, error)| UnitError::Decode(id, error))?;
-        self.handler.handle(input, &Parts { context, key: &key }).map_err(UnitError::Handler)
+        self.handler.handle(Unit_ { entries: unit, context }, reading, &Parts { context, key: &key })
     }
 }
 

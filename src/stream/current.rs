@@ -34,7 +34,7 @@ struct Shared {
 impl Handle {
     pub(crate) fn new(app: String, broker: Arc<dyn Broker>, settings: Settings) -> Result<Self, Failure> {
         let default_codec =
-            AnyCodec::named(&settings.default_codec).map_err(|error| Failure::Invalid(error.to_string()))?;
+            AnyCodec::from_name(&settings.default_codec).map_err(|error| Failure::Invalid(error.to_string()))?;
         Ok(Self(Arc::new(Shared { app, broker, settings, default_codec, outlets: RwLock::default() })))
     }
 

@@ -60,10 +60,10 @@ pub(crate) fn partitioner(spec: &StreamSpec, settings: &Settings) -> Result<Part
 
 /// Refuses a declaration that differs from what is in Redis in anything but the codec.
 pub(crate) fn agree(ours: &StreamFacts, theirs: &StreamFacts) -> Result<(), Failure> {
+    let name = &theirs.name;
     let refuse = |what: &str, ours: &dyn std::fmt::Display, theirs: &dyn std::fmt::Display, advice: &str| {
         Err(Failure::Disagreement(format!(
-            "stream `{}` has {what} {theirs} in Redis, but this process declares {ours}. {advice}",
-            theirs.name
+            "stream `{name}` has {what} {theirs} in Redis, but this process declares {ours}. {advice}"
         )))
     };
     const MOVE: &str = "It was fixed when the stream was first used, since events of one key must stay in one partition: \
@@ -73,11 +73,11 @@ pub(crate) fn agree(ours: &StreamFacts, theirs: &StreamFacts) -> Result<(), Fail
         return refuse("layout version", &ours.layout_version, &theirs.layout_version, advice);
     }
     if ours.keys != theirs.keys {
-        let name = |keys| match keys {
+        let called = |keys| match keys {
             KeyLayout::Runnel => "runnel's own keys",
             KeyLayout::Python => "the keys of runnel for Python",
         };
-        return refuse("key layout", &name(ours.keys), &name(theirs.keys), "Add or remove .python_compatible()");
+        return refuse("key layout", &called(ours.keys), &called(theirs.keys), "Add or remove .python_compatible()");
     }
     if ours.partitions != theirs.partitions {
         return refuse("partition count", &ours.partitions, &theirs.partitions, MOVE);
