@@ -17,6 +17,9 @@ mod route;
 pub mod settings;
 mod stream;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod witness;
 mod worker;
 
 pub use app::{App, AppStream, Declared, Setup};
@@ -27,7 +30,28 @@ pub use record::Record;
 pub use route::{Key, Partitioner};
 pub use settings::ExceptionPolicy;
 pub use stream::{Bound, Stream, current::spawn};
+#[cfg(feature = "macros")]
+pub use runnel_macros::Record;
+
+/// What programs that use runnel want at hand: `use runnel::prelude::*;`.
+///
+/// It brings serde's derives and chrono's times along, since records are made of them; the derives still need `serde`
+/// as a dependency of your own.
+pub mod prelude {
+    pub use std::process::ExitCode;
+    pub use std::time::Duration;
+
+    pub use chrono::{DateTime, Utc};
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::codec::{Codec, Json};
+    pub use crate::{
+        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, State, Stream,
+    };
+}
 
 // What the macros' output names.
+#[doc(hidden)]
+pub use record::primitive as __record;
 #[doc(hidden)]
 pub use serde_json as __serde_json;

@@ -25,7 +25,7 @@ impl Doors for Brokers {
     }
 
     async fn memory(&self) -> Result<(Self::Store, ServerFacts), BrokerError> {
-        let store: Arc<dyn Broker> = Arc::new(Memory::new().connect());
+        let store: Arc<dyn Broker> = Arc::new(Memory::with_wall_clock().connect());
         let facts = store.server().await?;
         Ok((store, facts))
     }

@@ -33,7 +33,7 @@ pub(super) async fn work(lane: Lane, function: &dyn Loop) -> (Lane, Ending) {
         let decision = match (failed, hand) {
             (None, hand) => {
                 if let Some(unit) = hand {
-                    turn.lane.settled(&ids(&unit));
+                    turn.lane.handled(&ids(&unit));
                 }
                 if let Some(ending) = turn.lane.ending.take() {
                     return (turn.lane, ending);
@@ -127,7 +127,7 @@ impl Feed for Lent {
     async fn next(&mut self, most: usize, within: Duration) -> Option<Unit> {
         let turn = self.turn();
         if let Some(unit) = turn.in_hand.take() {
-            turn.lane.settled(&ids(&unit));
+            turn.lane.handled(&ids(&unit));
         }
         loop {
             let unit = turn.lane.next_unit(most, within).await?;
@@ -165,7 +165,7 @@ impl Feed for Lent {
     fn skip(&mut self) {
         let turn = self.turn();
         if let Some(unit) = turn.in_hand.take() {
-            turn.lane.settled(&ids(&unit));
+            turn.lane.handled(&ids(&unit));
         }
     }
 

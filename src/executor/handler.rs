@@ -34,7 +34,7 @@ pub(super) async fn work(lane: &mut Lane, call: &dyn Call) -> Ending {
             };
             let decision = match tried {
                 Try::Done => {
-                    lane.settled(&ids);
+                    lane.handled(&ids);
                     Decision::GoOn
                 }
                 Try::Dropped => return Ending::Told,

@@ -15,6 +15,7 @@ use crate::decide::verdict::{Verdict, verdict};
 use crate::error::Error;
 use crate::event::EventId;
 use crate::processor::{Context, Manner, Unit, UnitError};
+use crate::witness::What;
 
 use super::committer::Committer;
 use super::holding::Holding;
@@ -207,7 +208,9 @@ impl Lane {
         let (first, last) = first.zip(last).map(|(f, l)| (f.id, l.id)).expect("a unit holds at least one event");
         self.ledger().started(last);
         let tries = self.tries(first);
-        Context { tenancy: self.context.tenancy.clone(), id: first, attempt: tries.fails + tries.crashes + 1 }
+        let attempt = tries.fails + tries.crashes + 1;
+        self.see(|| unit.iter().map(|entry| entry.id).collect(), || What::Started { attempt });
+        Context { tenancy: self.context.tenancy.clone(), id: first, attempt }
     }
 
     /// A unit that has killed enough workers is not started again.
@@ -220,8 +223,18 @@ impl Lane {
         Some(Fault { error: error.into(), is_final: true })
     }
 
-    /// The unit is settled. Nothing is awaited here.
-    pub(super) fn settled(&mut self, unit: &[EventId]) {
+    fn see(&self, ids: impl FnOnce() -> Vec<EventId>, what: impl FnOnce() -> What) {
+        self.context.tenancy.see(ids, what);
+    }
+
+    /// The unit was handled. Nothing is awaited here.
+    pub(super) fn handled(&mut self, unit: &[EventId]) {
+        self.see(|| unit.to_vec(), || What::Handled);
+        self.settle(unit);
+    }
+
+    /// The next commit may pass the unit.
+    fn settle(&mut self, unit: &[EventId]) {
         let Some(&last) = unit.last() else { return };
         if let Some(since) = self.cautious_since.take() {
             self.cautious_for += clock::now().since(since);
@@ -241,6 +254,7 @@ impl Lane {
         tries.fails += 1;
         self.front = Some(tries);
         let text = crate::error::chain(fault.error.as_ref());
+        self.see(|| unit.to_vec(), || What::Failed { error: text.clone() });
         let decided = verdict(
             tries.fails,
             tries.crashes,
@@ -260,7 +274,8 @@ impl Lane {
             }
             Verdict::Ignore => {
                 tracing::error!(id = %first, events = unit.len(), error = %text, policy = "ignore", "processing failed: the event is given up");
-                self.settled(unit);
+                self.see(|| unit.to_vec(), || What::Ignored);
+                self.settle(unit);
                 Decision::GoOn
             }
             Verdict::Quarantine => Decision::End(Ending::Stop(self.stop(StopKind::Quarantined, first, text))),
@@ -269,6 +284,7 @@ impl Lane {
     }
 
     fn stop(&self, kind: StopKind, at: EventId, error: String) -> Mark {
+        self.see(|| vec![at], || What::Stopped { kind });
         let policy = if kind == StopKind::Halted { "halt" } else { "quarantine" };
         tracing::error!(id = %at, error = %error, policy, "processing failed: the partition stops at this event");
         Mark { kind, at, error }

@@ -18,6 +18,7 @@ use crate::processor::extract::States;
 use crate::processor::{Manner, ProcessorSpec};
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
+use crate::witness::Witness;
 
 mod committer;
 mod event_loop;
@@ -50,6 +51,7 @@ pub(crate) struct Surroundings {
     /// One suspect of an unclean take-over runs at a time in the whole process.
     pub(crate) suspects: Arc<Semaphore>,
     pub(crate) gate: Gate,
+    pub(crate) witness: Witness,
     pub(crate) reports: mpsc::UnboundedSender<Halt>,
     /// Cancelled: take nothing new, finish, commit, release, leave.
     pub(crate) drain: CancellationToken,

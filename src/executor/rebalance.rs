@@ -133,6 +133,7 @@ impl Executor {
             partition,
             epoch: owned.epoch,
             is_ours: holding.is_ours.clone(),
+            witness: self.around.witness.clone(),
         });
         self.places.insert(partition, Place { holding: holding.clone() });
         let opening = Opening {

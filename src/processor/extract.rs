@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::event::{EventId, Partition};
 use crate::route::Key;
 use crate::stream::current::Handle;
+use crate::witness::{Seen, What, Witness};
 
 /// Values that the app holds for its functions, one of each type.
 #[derive(Clone, Default)]
@@ -66,6 +67,22 @@ pub(crate) struct Tenancy {
     pub(crate) epoch: Epoch,
     /// Cleared when the lease can no longer be trusted, or another owner was seen.
     pub(crate) is_ours: Arc<AtomicBool>,
+    pub(crate) witness: Witness,
+}
+
+impl Tenancy {
+    /// Tells who watches, if somebody does.
+    pub(crate) fn see(&self, ids: impl FnOnce() -> Vec<EventId>, what: impl FnOnce() -> What) {
+        self.witness.see(|| Seen {
+            worker: self.worker.clone(),
+            processor: self.processor.clone(),
+            stream: self.stream.clone(),
+            partition: self.partition,
+            epoch: self.epoch,
+            ids: ids(),
+            what: what(),
+        });
+    }
 }
 
 /// Where and as what a function runs just now.

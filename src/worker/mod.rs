@@ -17,6 +17,7 @@ use crate::executor::{Appetite, Executor, Halt, Surroundings};
 use crate::processor::{Manner, ProcessorSpec};
 use crate::stream::current::{self, Handle};
 use crate::tasks::{Gate, Tasks};
+use crate::witness::Witness;
 
 mod check;
 pub(crate) mod shutdown;
@@ -29,6 +30,7 @@ pub(crate) struct Worker {
     handle: Handle,
     name: Arc<str>,
     gate: Gate,
+    witness: Witness,
     /// Only these processors, if given.
     only: Option<Vec<String>>,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Switches {
 
 impl Worker {
     pub(crate) fn new(app: App, handle: Handle) -> Self {
-        Self { app, handle, name: worker_name(), gate: Gate::default(), only: None }
+        Self { app, handle, name: worker_name(), gate: Gate::default(), witness: Witness::default(), only: None }
     }
 
     /// Runs only these processors.
@@ -57,6 +59,13 @@ impl Worker {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn behind(mut self, gate: Gate) -> Self {
         self.gate = gate;
+        self
+    }
+
+    /// Watched by this witness.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn watched(mut self, witness: Witness) -> Self {
+        self.witness = witness;
         self
     }
 
@@ -86,6 +95,7 @@ impl Worker {
             appetite: Arc::new(Appetite::new(settings.prefetch_bytes)),
             suspects: Arc::new(Semaphore::new(1)),
             gate: self.gate.clone(),
+            witness: self.witness.clone(),
             reports,
             drain: switches.drain.clone(),
             abort: switches.abort.clone(),
