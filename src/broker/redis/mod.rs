@@ -1,0 +1,3 @@
+//! The store that is a Redis or Valkey server.
+
+pub(crate) mod reader;
