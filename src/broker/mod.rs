@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 pub mod facts;
 pub mod fence;
-pub(crate) mod redis;
+pub mod redis;
 pub mod roster;
 
 pub use facts::*;
