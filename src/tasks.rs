@@ -84,8 +84,10 @@ impl<T: Send + 'static> Tasks<T> {
     }
 
     /// Starts a task.
-    pub(crate) fn start(&mut self, future: impl Future<Output = T> + Send + 'static) {
-        self.last = Some(self.set.spawn(self.gate.behind(future)));
+    pub(crate) fn start(&mut self, future: impl Future<Output = T> + Send + 'static) -> tokio::task::AbortHandle {
+        let task = self.set.spawn(self.gate.behind(future));
+        self.last = Some(task.clone());
+        task
     }
 
     /// Waits for the next task to end; `None` if there is none. A panic is passed on as an error.
