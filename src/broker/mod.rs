@@ -16,6 +16,7 @@ use async_trait::async_trait;
 pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
+pub mod memory;
 pub mod roster;
 
 pub use facts::*;

@@ -1,0 +1,119 @@
+//! What an operator may do to a place, owned or not.
+
+use crate::broker::{Epoch, Forgotten, Group, Intervention, Place, Start, Stop, StopKind};
+use crate::event::EventId;
+
+use super::history::Step;
+use super::store::{FenceState, PartitionData, ServerTime, Store};
+
+impl Store {
+    /// Fences out the owner, changes the place, and answers its position afterwards.
+    pub(super) fn intervene(&mut self, place: &Place, change: &Intervention, now: ServerTime) -> EventId {
+        let (data, processor) = self.place(place);
+        let position = data.position(processor).unwrap_or(EventId::ZERO);
+        let target = match change {
+            Intervention::Reset(start) => Some(data.reset(processor, *start)),
+            Intervention::Skip => data.skip(processor, position),
+            Intervention::Resume | Intervention::Pause => None,
+        };
+        let position = target.unwrap_or(position);
+        let fence = data.fences.entry(processor.to_owned()).or_default();
+        fence.expel(now);
+        if *change == Intervention::Pause {
+            let (kind, error) = (StopKind::Paused, String::new());
+            fence.stop = Some(Stop { kind, at: position, error, since: now.ms() });
+        } else {
+            fence.stop = None;
+            fence.front = None;
+        }
+        let epoch = fence.epoch;
+        self.note_stopped(&place.group, place.partition, None, now);
+        self.history.record(|| Step::Intervened { place: place.clone(), epoch, position, at: now.ms() });
+        position
+    }
+
+    /// Unregisters a processor everywhere, unless a lease of it runs.
+    pub(super) fn forget(&mut self, group: &Group, now: ServerTime) -> Forgotten {
+        let processor = &*group.processor;
+        let stream = self.stream_data(&group.stream.name);
+        for (partition, data) in &stream.partitions {
+            let fence = data.fences.get(processor);
+            if let Some(fence) = fence.filter(|fence| fence.owner.is_some() && fence.until > now.ms()) {
+                return Forgotten::Owned { by: fence.worker.clone(), partition: *partition };
+            }
+        }
+        stream.rosters.remove(processor);
+        let partitions = stream.partitions.values_mut().map(|data| u32::from(data.forget(processor))).sum();
+        let (stream, processor) = (group.stream.name.clone(), processor.to_owned());
+        self.history.record(|| Step::Forgotten { stream, processor, at: now.ms() });
+        Forgotten::Gone { partitions }
+    }
+}
+
+impl FenceState {
+    fn expel(&mut self, now: ServerTime) {
+        self.epoch = Epoch(now.micros.max(self.epoch.0 + 1));
+        self.owner = None;
+        self.until = 0;
+        self.clean = true;
+    }
+}
+
+impl PartitionData {
+    /// Our own copy of the position, or the group's where there is none.
+    fn position(&self, processor: &str) -> Option<EventId> {
+        let own = self.fences.get(processor).and_then(|fence| fence.position);
+        own.or_else(|| Some(self.log.as_ref()?.groups.get(processor)?.position))
+    }
+
+    fn reset(&mut self, processor: &str, start: Start) -> EventId {
+        let position = match start {
+            Start::Beginning => EventId::ZERO,
+            Start::End => self.log.as_ref().map_or(EventId::ZERO, |log| log.last),
+            Start::After(id) => id,
+        };
+        self.done.remove(processor);
+        let read = match &self.log {
+            Some(log) => log.entries_read_from_outside(position),
+            None => (position == EventId::ZERO).then_some(0),
+        };
+        self.move_place(processor, position, read);
+        position
+    }
+
+    /// Moves past the event at which the place is stopped, or past the next one that is not settled.
+    fn skip(&mut self, processor: &str, position: EventId) -> Option<EventId> {
+        let fence = self.fences.get(processor);
+        let stop = fence.and_then(|fence| fence.stop.as_ref()).filter(|stop| stop.kind != StopKind::Paused);
+        let marked = stop.map(|stop| stop.at).filter(|at| *at > position);
+        let log = self.log.as_ref();
+        let done = self.done.get(processor);
+        let open = |id: &&EventId| !done.is_some_and(|done| done.contains(id));
+        let next = || log?.ids_after(position).find(open).copied();
+        let target = marked.or_else(next)?;
+        // Known only where exactly one entry is passed; elsewhere the next owner finds out at the end of the stream.
+        let passed = log.map_or(0, |log| log.ids_after(position).take(2).filter(|id| **id <= target).count());
+        let read = fence.and_then(|fence| fence.entries_read).filter(|_| passed == 1).map(|read| read + 1);
+        self.move_place(processor, target, read);
+        Some(target)
+    }
+
+    fn move_place(&mut self, processor: &str, position: EventId, entries_read: Option<u64>) {
+        let groups = &mut self.log.get_or_insert_default().groups;
+        groups.entry(processor.to_owned()).or_default().move_to(position, entries_read);
+        self.registered.insert(processor.to_owned());
+        let fence = self.fences.entry(processor.to_owned()).or_default();
+        fence.position = Some(position);
+        fence.entries_read = entries_read;
+    }
+
+    /// Removes all of a processor. Answers whether it was registered.
+    fn forget(&mut self, processor: &str) -> bool {
+        if let Some(log) = &mut self.log {
+            log.groups.remove(processor);
+        }
+        self.fences.remove(processor);
+        self.done.remove(processor);
+        self.registered.remove(processor)
+    }
+}
