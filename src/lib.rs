@@ -1,6 +1,8 @@
 //! Partitioned, strictly ordered event processing on Redis Streams.
 
 pub mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod codec;
 mod decide;
