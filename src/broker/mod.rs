@@ -17,6 +17,7 @@ pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
 pub mod memory;
+pub mod redis;
 pub mod roster;
 
 pub use facts::*;
