@@ -2,6 +2,8 @@
 
 mod app;
 pub mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod codec;
 mod decide;

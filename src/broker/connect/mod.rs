@@ -7,14 +7,16 @@ use async_trait::async_trait;
 
 use crate::error::Failure;
 use crate::nearest::did_you_mean;
-use crate::settings::RedisUrl;
+use crate::settings::{DEFAULT_REDIS_URL, Loaded, RedisUrl};
 
 use super::{BrokerError, ServerFacts};
 
 mod advice;
 mod auto;
+mod brokers;
 mod private;
 
+pub(crate) use brokers::Brokers;
 pub(crate) use private::PrivateServer;
 
 /// Which store is wanted, and who said so.
@@ -54,6 +56,17 @@ pub(crate) trait Doors: Sync {
 
     /// A store in this process.
     async fn memory(&self) -> Result<(Self::Store, ServerFacts), BrokerError>;
+}
+
+impl Wanted {
+    /// What the settings want.
+    pub(crate) fn by(loaded: &Loaded) -> Self {
+        Self {
+            url: loaded.settings.redis_url.clone().unwrap_or_else(|| RedisUrl::new(DEFAULT_REDIS_URL)),
+            origin: loaded.origin_of("redis_url").to_string(),
+            allow_eviction: loaded.settings.allow_eviction,
+        }
+    }
 }
 
 /// Opens the wanted store.
@@ -119,11 +132,11 @@ enum Unfit {
 }
 
 fn unfit(facts: &ServerFacts, allow_eviction: bool) -> Option<Unfit> {
-    let keeps = facts.eviction == "noeviction" || facts.eviction.starts_with("volatile-") || facts.eviction.is_empty();
+    // What a managed server does not tell is not refused.
+    let keeps = matches!(facts.eviction.as_str(), "noeviction" | "unknown") || facts.eviction.starts_with("volatile-");
     match facts {
         facts if facts.version < (7, 0, 0) => Some(Unfit::TooOld),
         facts if !facts.is_primary => Some(Unfit::Replica),
-        // An empty policy is one that the user may not read: what cannot be known is not refused.
         _ if !keeps && !allow_eviction => Some(Unfit::Evicts),
         _ => None,
     }

@@ -89,8 +89,8 @@ impl FenceState {
                 *front = Front { id: front.id, fails: 0, crashes: 0 };
             }
         }
+        self.front = self.front.filter(|front| front.id > found.position);
         if !self.is_owned_by(&wish.nonce) {
-            self.front = self.front.filter(|front| front.id > found.position);
             self.unclean = self.position.is_some() && !self.clean;
             if let (true, Some(front)) = (self.unclean, self.front.as_mut()) {
                 front.crashes = front.crashes.saturating_add(1);
@@ -175,8 +175,10 @@ fn whereabouts(data: &PartitionData, processor: &str, start: Start) -> Whereabou
         found.entries_read = None;
         found.done = DoneSet::Void;
     }
-    if let Some(log) = log {
-        count_gap(&mut found, log, own.is_none());
+    match log {
+        Some(log) => count_gap(&mut found, log, own.is_none()),
+        // In a stream that does not exist nothing was read, for certain.
+        None => found.entries_read = found.entries_read.or(Some(0)),
     }
     found
 }
@@ -184,15 +186,13 @@ fn whereabouts(data: &PartitionData, processor: &str, start: Start) -> Whereabou
 type OwnCopy = Option<(EventId, Option<u64>)>;
 
 fn without_group(log: Option<&Log>, own: OwnCopy, start: Start) -> Whereabouts {
+    let last = log.map_or(EventId::ZERO, |log| log.last);
     let (position, entries_read, note) = match (own, start) {
         (Some((position, entries_read)), _) => (position, entries_read, Note::GroupRecreated),
-        (None, Start::End) => (log.map_or(EventId::ZERO, |log| log.last), None, Note::Begun),
-        (None, Start::After(id)) => (id, None, Note::Begun),
         (None, Start::Beginning) => (EventId::ZERO, None, Note::Begun),
+        (None, Start::End) => (last, None, Note::Begun),
+        (None, Start::After(id)) => (id.min(last), None, Note::Begun),
     };
-    // In a stream that does not exist yet nothing was read, for certain.
-    let untouched = own.is_none() && log.is_none() && position == EventId::ZERO;
-    let entries_read = if untouched { Some(0) } else { entries_read };
     Whereabouts { position, entries_read, done: DoneSet::Kept, notes: vec![note] }
 }
 
@@ -200,15 +200,17 @@ fn without_group(log: Option<&Log>, own: OwnCopy, start: Start) -> Whereabouts {
 fn used_by_others(log: &Log, group: &ConsumerGroup, own: OwnCopy) -> Whereabouts {
     let mut found =
         Whereabouts { position: group.position, entries_read: group.entries_read, done: DoneSet::Kept, notes: vec![] };
-    if let Some(lowest) = group.lowest_pending() {
-        migrate(&mut found, log, group, lowest);
+    match group.lowest_pending() {
+        Some(lowest) => migrate(&mut found, log, group, lowest),
+        None if own.is_none() => found.notes.push(Note::Migrated { pending: 0, done: 0 }),
+        None => {}
     }
     if let Some((position, entries_read)) = own.filter(|(position, _)| *position < found.position) {
         // They read in a group that was ours already: what they took was not processed by us.
         found.position = position;
         found.entries_read = entries_read;
         found.done = DoneSet::Kept;
-        found.notes.push(Note::ForeignConsumers);
+        found.notes = vec![Note::ForeignConsumers];
     }
     found
 }
@@ -227,12 +229,12 @@ fn migrate(found: &mut Whereabouts, log: &Log, group: &ConsumerGroup, lowest: Ev
         return;
     }
     let done: BTreeSet<_> = window().filter(|id| !group.pending.contains_key(id)).collect();
+    found.notes.push(Note::Migrated { pending, done: done.len() as u64 });
     let gone = pending.saturating_sub((read - done.len()) as u64);
     if gone > 0 {
         found.notes.push(Note::Gap { entries: gone });
     }
     found.entries_read = group.entries_read.and_then(|entries| entries.checked_sub(read as u64));
-    found.notes.push(Note::Migrated { pending, done: done.len() as u64 });
     if !done.is_empty() {
         found.done = DoneSet::Replaced(done);
     }
@@ -260,16 +262,15 @@ fn of_group(group: &ConsumerGroup, own: OwnCopy) -> Whereabouts {
 
 /// Finds out how many entries were trimmed unread, or restores the count of entries read where it is unknown.
 fn count_gap(found: &mut Whereabouts, log: &Log, fresh: bool) {
-    let behind_first = found.position < log.first();
-    match found.entries_read.filter(|read| *read <= log.added) {
-        None if found.position == log.last => found.entries_read = Some(log.added),
-        None => found.entries_read = (behind_first && fresh).then(|| log.added - log.len()),
-        Some(read) => {
-            let cut_off = if log.entries.is_empty() { found.position != log.last } else { behind_first };
-            let unread = (log.added - read).saturating_sub(log.len());
-            if cut_off && unread > 0 {
-                found.notes.push(Note::Gap { entries: unread });
-            }
-        }
+    let Some(read) = found.entries_read.filter(|read| *read <= log.added) else {
+        // What was cut off before we had a position is no gap; afterwards nobody knows how much of it was read.
+        let tells = fresh || found.position == log.last;
+        found.entries_read = log.entries_read_from_outside(found.position).filter(|_| tells);
+        return;
+    };
+    let cut_off = found.position != log.last && (log.entries.is_empty() || found.position < log.first());
+    let unread = (log.added - read).saturating_sub(log.len());
+    if cut_off && unread > 0 {
+        found.notes.push(Note::Gap { entries: unread });
     }
 }

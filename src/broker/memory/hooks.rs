@@ -80,8 +80,10 @@ impl Memory {
 
     /// Makes a consumer group (XGROUP CREATE .. MKSTREAM).
     pub fn create_group(&self, group: &Place, position: EventId) {
-        self.with_log(group, |log, name| {
-            log.groups.entry(name.to_owned()).or_insert_with(|| ConsumerGroup::at(position, None));
+        self.world.step(|store, _| {
+            let (data, name) = store.place(group);
+            let groups = &mut data.log.get_or_insert_default().groups;
+            groups.entry(name.to_owned()).or_insert_with(|| ConsumerGroup::at(position, None));
         });
     }
 
@@ -179,10 +181,11 @@ impl Memory {
         })
     }
 
+    /// What a command does to a stream that exists, and to none otherwise.
     fn with_log<T>(&self, group: &Place, change: impl FnOnce(&mut Log, &str) -> T) -> Option<T> {
         self.world.step(|store, _| {
             let (data, name) = store.place(group);
-            Some(change(data.log.get_or_insert_default(), name))
+            data.log.as_mut().map(|log| change(log, name))
         })
     }
 }

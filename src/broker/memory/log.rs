@@ -95,6 +95,12 @@ impl Log {
         self.entries.range((Excluded(id), Unbounded)).take(count).map(entry).collect()
     }
 
+    /// The ids after an id.
+    pub(super) fn ids_after(&self, id: EventId) -> impl Iterator<Item = &EventId> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.entries.range((Excluded(id), Unbounded)).map(|(id, _)| id)
+    }
+
     /// Entries between two ids, both included.
     pub(super) fn range(&self, from: EventId, to: EventId, count: usize, backwards: bool) -> Vec<Entry> {
         if from > to {
@@ -151,7 +157,7 @@ impl Log {
             Some(read) if !self.has_tombstone_from(group.position) => Some(read),
             _ => self.entries_read_at(group.position),
         };
-        read.map(|read| self.added.saturating_sub(read))
+        read.and_then(|read| self.added.checked_sub(read))
     }
 
     fn has_tombstone_from(&self, start: EventId) -> bool {
@@ -176,6 +182,15 @@ impl Log {
         match id.cmp(&self.first()) {
             std::cmp::Ordering::Less if whole => Some(self.added - self.len()),
             std::cmp::Ordering::Equal if whole => Some(self.added - self.len() + 1),
+            _ => None,
+        }
+    }
+
+    /// How many entries were read by somebody who put himself there, if the counts tell: those that are gone count.
+    pub(super) fn entries_read_from_outside(&self, position: EventId) -> Option<u64> {
+        match position {
+            position if position == self.last => Some(self.added),
+            position if position < self.first() => Some(self.added - self.len()),
             _ => None,
         }
     }

@@ -21,9 +21,16 @@ pub(super) type Workers = BTreeMap<String, WorkerEntry>;
 pub(super) struct Roster {
     generation: u64,
     plan: String,
-    members: BTreeMap<String, MemberEntry>,
+    members: BTreeMap<String, Member>,
     stopped: BTreeMap<Partition, Stop>,
     bell: Log,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    since: UnixMs,
+    dead_after: UnixMs,
+    ttl: Duration,
 }
 
 impl Roster {
@@ -58,14 +65,19 @@ impl Store {
         now: ServerTime,
     ) -> Roll {
         let roster = self.roster(group);
-        let fresh = || MemberEntry { name: member.to_owned(), dead_after: 0, since: now.ms() };
-        let entry = roster.members.entry(member.to_owned()).or_insert_with(fresh);
-        entry.dead_after = now.plus(ttl);
-        let since = entry.since;
+        let fresh = Member { since: now.ms(), dead_after: 0, ttl };
+        let mine = roster.members.entry(member.to_owned()).or_insert(fresh);
+        (mine.ttl, mine.dead_after) = (ttl, now.plus(ttl));
+        let since = mine.since;
+        let listed = |(name, member): (&String, &mut Member)| {
+            // The server's clock may have gone back: nobody is known to be alive for longer than its time to live.
+            member.dead_after = member.dead_after.min(now.plus(member.ttl));
+            MemberEntry { name: name.clone(), dead_after: member.dead_after, since: member.since }
+        };
         Roll {
             now: now.ms(),
             since,
-            members: roster.members.values().cloned().collect(),
+            members: roster.members.iter_mut().map(listed).collect(),
             generation: roster.generation,
             plan: (known != Some(roster.generation)).then(|| roster.plan.clone()),
             stopped: roster.stopped.iter().map(|(partition, stop)| (*partition, stop.clone())).collect(),
@@ -94,8 +106,10 @@ impl Store {
     }
 
     pub(super) fn leave(&mut self, group: &Group, member: &str, now: ServerTime) {
-        self.roster(group).members.remove(member);
-        self.ring(group, "left", now);
+        // Rung only if it was there: a resend wakes nobody.
+        if self.roster(group).members.remove(member).is_some() {
+            self.ring(group, "leave", now);
+        }
     }
 
     pub(super) fn note_stopped(&mut self, group: &Group, partition: Partition, stop: Option<&Stop>, now: ServerTime) {

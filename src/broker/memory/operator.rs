@@ -4,35 +4,30 @@ use crate::broker::{Epoch, Forgotten, Group, Intervention, Place, Start, Stop, S
 use crate::event::EventId;
 
 use super::history::Step;
-use super::log::ConsumerGroup;
 use super::store::{FenceState, PartitionData, ServerTime, Store};
 
 impl Store {
     /// Fences out the owner, changes the place, and answers its position afterwards.
     pub(super) fn intervene(&mut self, place: &Place, change: &Intervention, now: ServerTime) -> EventId {
         let (data, processor) = self.place(place);
-        let known = data.fences.contains_key(processor);
         let position = data.position(processor).unwrap_or(EventId::ZERO);
-        // Nobody ever owned it, so there is nothing to lift and nobody to fence out.
-        if !known && matches!(change, Intervention::Resume | Intervention::Skip) {
-            return position;
-        }
+        let target = match change {
+            Intervention::Reset(start) => Some(data.reset(processor, *start)),
+            Intervention::Skip => data.skip(processor, position),
+            Intervention::Resume | Intervention::Pause => None,
+        };
+        let position = target.unwrap_or(position);
         let fence = data.fences.entry(processor.to_owned()).or_default();
         fence.expel(now);
+        if *change == Intervention::Pause {
+            let (kind, error) = (StopKind::Paused, String::new());
+            fence.stop = Some(Stop { kind, at: position, error, since: now.ms() });
+        } else {
+            fence.stop = None;
+            fence.front = None;
+        }
         let epoch = fence.epoch;
-        let position = match change {
-            Intervention::Reset(start) => data.reset(processor, *start),
-            Intervention::Resume => {
-                fence.lift();
-                position
-            }
-            Intervention::Skip => data.skip(processor, position),
-            Intervention::Pause => {
-                let (kind, error) = (StopKind::Paused, String::new());
-                fence.stop = Some(Stop { kind, at: position, error, since: now.ms() });
-                position
-            }
-        };
+        self.note_stopped(&place.group, place.partition, None, now);
         self.history.record(|| Step::Intervened { place: place.clone(), epoch, position, at: now.ms() });
         position
     }
@@ -62,11 +57,6 @@ impl FenceState {
         self.until = 0;
         self.clean = true;
     }
-
-    fn lift(&mut self) {
-        self.stop = None;
-        self.front = None;
-    }
 }
 
 impl PartitionData {
@@ -83,36 +73,38 @@ impl PartitionData {
             Start::After(id) => id,
         };
         self.done.remove(processor);
-        self.move_place(processor, position, None);
+        let read = match &self.log {
+            Some(log) => log.entries_read_from_outside(position),
+            None => (position == EventId::ZERO).then_some(0),
+        };
+        self.move_place(processor, position, read);
         position
     }
 
-    /// Moves past the event at which the place is stopped, or past the next one.
-    fn skip(&mut self, processor: &str, position: EventId) -> EventId {
+    /// Moves past the event at which the place is stopped, or past the next one that is not settled.
+    fn skip(&mut self, processor: &str, position: EventId) -> Option<EventId> {
         let fence = self.fences.get(processor);
-        let marked = fence.and_then(|fence| fence.stop.as_ref()).map(|stop| stop.at).filter(|at| *at > position);
-        let next = || Some(self.log.as_ref()?.after(position, 1).first()?.id);
-        let target = marked.or_else(next).unwrap_or(position);
-        let passed = self.log.as_ref().map_or(0, |log| log.range(position, target, usize::MAX, false).len() as u64);
-        let itself = u64::from(self.log.as_ref().is_some_and(|log| log.entries.contains_key(&position)));
-        let read = fence.and_then(|fence| fence.entries_read).map(|read| read + passed - itself);
-        if let Some(done) = self.done.get_mut(processor) {
-            done.retain(|id| *id > target);
-        }
+        let stop = fence.and_then(|fence| fence.stop.as_ref()).filter(|stop| stop.kind != StopKind::Paused);
+        let marked = stop.map(|stop| stop.at).filter(|at| *at > position);
+        let log = self.log.as_ref();
+        let done = self.done.get(processor);
+        let open = |id: &&EventId| !done.is_some_and(|done| done.contains(id));
+        let next = || log?.ids_after(position).find(open).copied();
+        let target = marked.or_else(next)?;
+        // Known only where exactly one entry is passed; elsewhere the next owner finds out at the end of the stream.
+        let passed = log.map_or(0, |log| log.ids_after(position).take(2).filter(|id| **id <= target).count());
+        let read = fence.and_then(|fence| fence.entries_read).filter(|_| passed == 1).map(|read| read + 1);
         self.move_place(processor, target, read);
-        target
+        Some(target)
     }
 
     fn move_place(&mut self, processor: &str, position: EventId, entries_read: Option<u64>) {
         let groups = &mut self.log.get_or_insert_default().groups;
-        groups
-            .entry(processor.to_owned())
-            .or_insert_with(|| ConsumerGroup::at(position, entries_read))
-            .move_to(position, entries_read);
+        groups.entry(processor.to_owned()).or_default().move_to(position, entries_read);
+        self.registered.insert(processor.to_owned());
         let fence = self.fences.entry(processor.to_owned()).or_default();
         fence.position = Some(position);
         fence.entries_read = entries_read;
-        fence.lift();
     }
 
     /// Removes all of a processor. Answers whether it was registered.

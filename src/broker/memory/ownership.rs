@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{Commit, Committed, Fence, Front, FrontMark, Mark, Note, Place, Renew, Renewed, Stop};
+use crate::broker::{Commit, Committed, Fence, Front, FrontMark, Mark, Note, Place, Renew, Renewed, Stop, StopKind};
 use crate::event::EventId;
 
 use super::history::Step;
@@ -92,7 +92,9 @@ impl Store {
         fence.released = Some(Arc::clone(&shown.nonce));
         fence.until = 0;
         fence.clean = true;
-        if let Some(Mark { kind, at, error }) = mark {
+        let paused = fence.stop.as_ref().is_some_and(|stop| stop.kind == StopKind::Paused);
+        // A pause is an operator's word and outlives ours.
+        if let (Some(Mark { kind, at, error }), false) = (mark, paused) {
             fence.stop = Some(Stop { kind: *kind, at: *at, error: error.clone(), since: now.ms() });
         }
         self.history.record(|| Step::Released {

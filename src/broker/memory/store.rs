@@ -155,13 +155,17 @@ impl Store {
         now: ServerTime,
     ) -> Result<EventId, BrokerError> {
         let fields = entry.fields.clone();
-        let log = self.partition(&stream.name, entry.partition).log.get_or_insert_default();
+        let data = self.partition(&stream.name, entry.partition);
+        let mut fresh = None;
+        let log = data.log.as_mut().unwrap_or_else(|| fresh.get_or_insert_default());
         let id = log.append(entry.id, entry.fields, now.ms()).map_err(|message| BrokerError::Refused {
             address: ADDRESS.into(),
             doing: "appending entries",
             code: "ERR".into(),
             message: message.into(),
         })?;
+        // A stream begins with its first entry: one that is refused makes none.
+        data.log = data.log.take().or(fresh);
         let (stream, partition) = (stream.name.clone(), entry.partition);
         self.arrivals.push(Inbox::Partition(stream.clone(), partition));
         self.history.record(|| Step::Appended { stream, partition, id, fields, at: now.ms() });
@@ -238,7 +242,7 @@ impl Store {
 impl PartitionData {
     /// The highest id before which every group has settled everything, or who keeps us from knowing it.
     fn settled_by_all(&self) -> Result<EventId, String> {
-        let log = self.log.as_ref().ok_or("the partition is empty and has no groups")?;
+        let Some(log) = &self.log else { return Ok(EventId::ZERO) };
         if let Some(name) = self.registered.iter().find(|name| !log.groups.contains_key(*name)) {
             return Err(format!("the consumer group of processor `{name}` is missing"));
         }
@@ -282,7 +286,7 @@ impl PartitionData {
             lag: self.log.as_ref().zip(group).and_then(|(log, group)| log.lag(group)),
             pending: group.map_or(0, |group| group.pending.len() as u64),
             consumers: group.map_or(0, |group| group.consumers.len() as u64),
-            fence: self.fence_facts(name),
+            fence: self.fence_facts(name).filter(|_| self.registered.contains(name)),
         }
     }
 
@@ -294,7 +298,7 @@ impl PartitionData {
             until: fence.until,
             position: fence.position.unwrap_or(EventId::ZERO),
             seen: fence.seen,
-            front: fence.front,
+            front: fence.front.filter(|front| Some(front.id) > fence.position),
             stop: fence.stop.clone(),
             done: self.done.get(processor).map_or(0, |done| done.len() as u64),
         })
