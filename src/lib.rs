@@ -24,6 +24,8 @@ pub mod testing;
 mod witness;
 mod worker;
 
+#[cfg(feature = "cli")]
+pub use cli::program as main;
 pub use app::{App, AppStream, Declared, Setup};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};

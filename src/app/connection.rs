@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::connect::{Connected, PrivateServer, Wanted, connect};
-use crate::broker::doors::Brokers;
+use crate::broker::connect::{Brokers, Connected, PrivateServer, Wanted, connect};
 use crate::broker::{Broker, ServerFacts};
 use crate::error::Failure;
 use crate::settings::{Loaded, Named, Overrides, RedisUrl, check_name, load};
@@ -11,16 +10,12 @@ use crate::stream::current::Handle;
 
 use super::App;
 
-/// Where redis is, where nobody says so.
-const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
-
 /// A connected app.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) handle: Handle,
-    /// Where the store really is: what child processes are given.
-    pub(crate) url: RedisUrl,
     pub(crate) facts: ServerFacts,
+    /// Which store this is and what that means, where nobody named one.
     pub(crate) banner: Option<String>,
     /// A server of our own: it ends when this is dropped.
     pub(crate) private: Option<PrivateServer>,
@@ -30,20 +25,16 @@ impl Connection {
     /// Connects to the store that the settings name, or to `fallback` where none is named anywhere.
     pub(crate) async fn open(app: &App, loaded: &Loaded, fallback: Option<&str>) -> Result<Self, Failure> {
         check_name(Named::App, app.name())?;
-        let settings = loaded.settings.clone();
-        let named = settings.redis_url.clone();
-        let origin = match &named {
-            Some(_) => loaded.origin_of("redis_url").to_string(),
-            None => "the default; nothing names another".to_owned(),
-        };
-        let url = named.unwrap_or_else(|| RedisUrl::new(fallback.unwrap_or(DEFAULT_URL)));
-        let wanted = Wanted { url, origin, allow_eviction: settings.allow_eviction };
-        let doors = Brokers { app: app.name().to_owned(), settings: settings.clone() };
-        let Connected { store, url, facts, banner, private } = connect(&doors, &wanted).await?;
+        let mut wanted = Wanted::by(loaded);
+        if let (false, Some(fallback)) = (loaded.names_redis(), fallback) {
+            wanted.url = RedisUrl::new(fallback);
+        }
+        let doors = Brokers::of(app.name(), &loaded.settings);
+        let Connected { store, facts, banner, private, .. } = connect(&doors, &wanted).await?;
         let store: Arc<dyn Broker> = store;
-        let handle = Handle::new(app.name().to_owned(), store, settings)?;
+        let handle = Handle::new(app.name().to_owned(), store, loaded.settings.clone())?;
         app.bind(handle.clone());
-        Ok(Self { handle, url, facts, banner, private })
+        Ok(Self { handle, facts, banner, private })
     }
 }
 
@@ -59,7 +50,9 @@ impl App {
         let connection = Connection::open(self, &loaded, None).await?;
         if connection.private.is_some() {
             return Err(Failure::Invalid(
-                "auto:// has started a server of its own for this sender alone, in which no worker would ever look: name a redis_url".into(),
+                "auto:// has started a server of its own for this sender alone, in which no worker would ever look: name a \
+                 redis_url"
+                    .into(),
             ));
         }
         Ok(connection.handle)

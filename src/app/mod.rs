@@ -50,6 +50,7 @@ impl Setup {
 }
 
 type StateMaker = Arc<dyn Fn(Setup) -> BoxFuture<'static, Result<Installed, Error>> + Send + Sync>;
+pub(crate) type Beside = Arc<dyn Fn() -> BoxFuture<'static, crate::Result> + Send + Sync>;
 type Installed = Box<dyn FnOnce(&mut States) -> bool + Send>;
 
 /// A named set of streams, processors and state.
@@ -69,6 +70,8 @@ pub struct App {
     pub(crate) overrides: Overrides,
     pub(crate) states: States,
     state_makers: Vec<(TypeId, &'static str, StateMaker)>,
+    /// What runs beside the worker.
+    pub(crate) beside: Vec<Beside>,
     /// Mistakes made while declaring, told all at once at start.
     pub(crate) refusals: Vec<String>,
     connected: Arc<tokio::sync::OnceCell<Handle>>,
@@ -103,6 +106,7 @@ impl App {
             overrides: Overrides::default(),
             states: States::default(),
             state_makers: Vec::new(),
+            beside: Vec::new(),
             refusals: Vec::new(),
             connected: Arc::default(),
         }
@@ -161,6 +165,17 @@ impl App {
             })
         });
         self.state_makers.push((TypeId::of::<T>(), std::any::type_name::<T>(), maker));
+        self
+    }
+
+    /// Runs something beside the worker, in its process and with its app: a web server that sends, for example. It is
+    /// dropped when the worker has drained; when it ends or fails itself, the worker goes on.
+    pub fn beside<F, Fut>(mut self, run: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = crate::Result> + Send + 'static,
+    {
+        self.beside.push(Arc::new(move || Box::pin(run())));
         self
     }
 

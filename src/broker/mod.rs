@@ -14,7 +14,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub(crate) mod connect;
-pub(crate) mod doors;
 pub mod facts;
 pub mod fence;
 pub mod memory;

@@ -24,6 +24,7 @@ mod lookup;
 mod output;
 mod package;
 mod processor;
+mod program;
 mod report;
 mod room;
 mod send;
@@ -36,6 +37,7 @@ pub(crate) use end::End;
 pub(crate) use feed::{FeedOptions, Feeder, Line, LineError, why_no_record};
 pub(crate) use output::Out;
 pub use package::main;
+pub use program::program;
 
 /// What a program calls things, for its help and for misspelt names.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,6 @@
 //! lapse. A halted partition drains it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,8 @@ use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 
 mod check;
-pub(crate) mod shutdown;
+pub(crate) mod serve;
+mod shutdown;
 
 pub(crate) use check::check;
 
@@ -114,6 +114,11 @@ impl Worker {
         let mut announcing = Tasks::behind(&self.gate);
         announcing.start(announce(self.handle.clone(), self.name.clone(), self.about()));
 
+        let mut beside = Tasks::behind(&self.gate);
+        for make in &self.app.beside {
+            beside.start(company(make(), self.handle.clone()));
+        }
+
         let mut halted: Option<Halt> = None;
         while !tasks.is_empty() {
             // Both are safe to drop: neither loses what it waits for.
@@ -129,7 +134,7 @@ impl Worker {
             }
         }
         halted = halted.or_else(|| halts.try_recv().ok());
-        drop(announcing);
+        drop((announcing, beside));
         if let Err(error) = self.handle.broker().depart(&self.name).await {
             tracing::debug!(%error, "could not say goodbye: the others will notice");
         }
@@ -187,6 +192,13 @@ async fn announce(handle: Handle, worker: Arc<str>, about: String) {
     }
 }
 
+/// What the app wants beside its worker; its end is nobody's end but its own.
+async fn company(future: futures::future::BoxFuture<'static, crate::Result>, handle: Handle) {
+    if let Err(error) = current::within(handle, future).await {
+        tracing::error!(error = %crate::error::chain(&*error), "what runs beside the worker has failed");
+    }
+}
+
 /// Unlike every other worker's name, now and before: host, process and a bit of chance.
 fn worker_name() -> Arc<str> {
     let host = rustix::system::uname().nodename().to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
@@ -199,9 +211,4 @@ fn sentence(halt: &Halt) -> String {
          the cause and start a worker again, or move past it with `processor skip {}`",
         halt.processor, halt.partition, halt.stream, halt.mark.at, halt.mark.error, halt.processor
     )
-}
-
-/// Drains after this time.
-pub(crate) async fn after(time: Duration) {
-    clock::sleep(time).await;
 }
