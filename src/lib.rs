@@ -28,6 +28,13 @@ pub use route::{Key, Partitioner};
 pub use settings::ExceptionPolicy;
 pub use stream::{Bound, Stream, current::spawn};
 
+#[cfg(feature = "macros")]
+pub use runnel_macros::{processor, stream};
+
 // What the macros' output names.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 #[doc(hidden)]
 pub use serde_json as __serde_json;

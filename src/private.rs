@@ -22,7 +22,8 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::processor::events::LoopFuture;
 use crate::processor::extract::Parts;
-use crate::processor::{Events, Extract, FromUnit, Handler, IntoOutcome};
+use crate::processor::handler::{Reading, Unit_, kind};
+use crate::processor::{Events, Extract, FromUnit, Handler, IntoOutcome, UnitError};
 use crate::record::Record;
 use crate::stream::Stream;
 
@@ -50,7 +51,7 @@ impl<'a, R: Record> Adding<'a, R> {
         needs: Needs,
         call: impl Fn(I, &Parts<'_>) -> Result<Handling, Error> + Send + Sync + 'static,
     ) -> Declared<'a> {
-        self.app.processor(self.stream, Expanded::new(needs, call))
+        self.app.processor(self.stream, Expanded::<I, I::Kind, _>::new(needs, call))
     }
 
     /// A handler of batches.
@@ -59,7 +60,7 @@ impl<'a, R: Record> Adding<'a, R> {
         needs: Needs,
         call: impl Fn(I, &Parts<'_>) -> Result<Handling, Error> + Send + Sync + 'static,
     ) -> Declared<'a> {
-        self.app.processor(self.stream, Expanded::new(needs, call))
+        self.app.processor(self.stream, Expanded::<I, I::Kind, _>::new(needs, call))
     }
 
     /// An event loop.
@@ -68,7 +69,7 @@ impl<'a, R: Record> Adding<'a, R> {
         needs: Needs,
         run: impl for<'e> Fn(&'e mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'e>, Error> + Send + Sync + 'static,
     ) -> Declared<'a> {
-        self.app.event_loop_with(self.stream, needs, run)
+        self.app.event_loop_with::<R, T::Kind, T, _>(self.stream, needs, run)
     }
 }
 
@@ -78,24 +79,40 @@ impl<'a, R: Record> Adding<'a, R> {
     label = "expected the stream's record `{R}`, or a raw `Event`",
     note = "for many at once, a handler takes `Vec<{R}>` and says how many: `batch = 500`"
 )]
-pub trait OneOf<R: Record>: FromUnit<R> {}
+pub trait OneOf<R: Record>: FromUnit<R, <Self as OneOf<R>>::Kind> {
+    /// Which of them it is.
+    type Kind: 'static;
+}
 
 #[diagnostic::do_not_recommend]
-impl<R: Record> OneOf<R> for R {}
+impl<R: Record> OneOf<R> for R {
+    type Kind = kind::One;
+}
+
 #[diagnostic::do_not_recommend]
-impl<R: Record> OneOf<R> for Event {}
+impl<R: Record> OneOf<R> for Event {
+    type Kind = kind::RawOne;
+}
 
 /// What stands for several events of a stream.
 #[diagnostic::on_unimplemented(
     message = "a processor with `batch` cannot take `{Self}`",
     label = "expected `Vec<{R}>`, or `Vec<Event>` for raw events"
 )]
-pub trait BatchOf<R: Record>: FromUnit<R> {}
+pub trait BatchOf<R: Record>: FromUnit<R, <Self as BatchOf<R>>::Kind> {
+    /// Which of them it is.
+    type Kind: 'static;
+}
 
 #[diagnostic::do_not_recommend]
-impl<R: Record> BatchOf<R> for Vec<R> {}
+impl<R: Record> BatchOf<R> for Vec<R> {
+    type Kind = kind::Many;
+}
+
 #[diagnostic::do_not_recommend]
-impl<R: Record> BatchOf<R> for Vec<Event> {}
+impl<R: Record> BatchOf<R> for Vec<Event> {
+    type Kind = kind::RawMany;
+}
 
 /// A type that a function asks for beside its event.
 pub struct Asked<E> {
@@ -126,13 +143,13 @@ pub fn outcome<O: IntoOutcome>(answer: O) -> Result<(), Error> {
 }
 
 /// A handler whose call the macro has written out.
-struct Expanded<I, F> {
+struct Expanded<I, K, F> {
     needs: Needs,
     call: F,
-    input: PhantomData<fn(I)>,
+    input: PhantomData<fn(I, K)>,
 }
 
-impl<I, F> Expanded<I, F> {
+impl<I, K, F> Expanded<I, K, F> {
     fn new(needs: Needs, call: F) -> Self {
         Self { needs, call, input: PhantomData }
     }
@@ -141,19 +158,21 @@ impl<I, F> Expanded<I, F> {
 /// Tells written-out calls from functions, which are handlers by their own parameters.
 struct Written;
 
-impl<R, I, F> Handler<R, Written> for Expanded<I, F>
+impl<R, I, K, F> Handler<R, Written> for Expanded<I, K, F>
 where
     R: Record,
-    I: FromUnit<R>,
+    K: 'static,
+    I: FromUnit<R, K>,
     F: Fn(I, &Parts<'_>) -> Result<Handling, Error> + Send + Sync + 'static,
 {
-    type Input = I;
+    const BATCH: bool = I::BATCH;
 
     fn needs(&self) -> Vec<(TypeId, &'static str)> {
         self.needs.iter().copied().flatten().collect()
     }
 
-    fn handle(&self, input: I, parts: &Parts<'_>) -> Result<Handling, Error> {
-        (self.call)(input, parts)
+    fn handle(&self, unit: Unit_<'_>, reading: &Reading<R>, parts: &Parts<'_>) -> Result<Handling, UnitError> {
+        let input = I::from_unit(unit, reading).map_err(|(id, error)| UnitError::Decode(id, error))?;
+        (self.call)(input, parts).map_err(UnitError::Handler)
     }
 }
