@@ -54,7 +54,14 @@ pub mod prelude {
     };
 }
 
+#[cfg(feature = "macros")]
+pub use runnel_macros::{processor, stream};
+
 // What the macros' output names.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 #[doc(hidden)]
 pub use record::primitive as __record;
 #[doc(hidden)]

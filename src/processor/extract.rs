@@ -165,6 +165,11 @@ struct NoState(&'static str);
 struct NoKey;
 
 /// Something a function may have as a parameter beside its event.
+#[diagnostic::on_unimplemented(
+    message = "a processor cannot ask for `{Self}`",
+    label = "expected `Context`, `State<T>` or `Key`",
+    note = "values of your own are held by the app: ask for `State<{Self}>`, and give it with `App::state(..)`"
+)]
 pub trait Extract: Sized + Send + 'static {
     /// The state it needs the app to hold, checked at start: its type and the type's name.
     fn needs() -> Option<(TypeId, &'static str)> {

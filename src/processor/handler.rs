@@ -109,7 +109,8 @@ impl<R: Record> FromUnit<R, kind::RawMany> for Vec<Event> {
 /// What a function may return: nothing, or a `Result` of nothing.
 #[diagnostic::on_unimplemented(
     message = "a processor cannot return `{Self}`",
-    label = "return nothing, or a `Result<()>` such as `runnel::Result`"
+    label = "expected nothing or a `Result<()>`",
+    note = "any error type that is `std::error::Error + Send + Sync` will do, and `runnel::Result<()>` takes them all"
 )]
 pub trait IntoOutcome: Send {
     /// The outcome.
@@ -122,6 +123,8 @@ impl IntoOutcome for () {
     }
 }
 
+// Else the compiler would talk of `From` where a wrong type is returned.
+#[diagnostic::do_not_recommend]
 impl<E: Into<Error> + Send> IntoOutcome for Result<(), E> {
     fn into_outcome(self) -> Result<(), Error> {
         self.map_err(Into::into)
