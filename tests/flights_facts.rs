@@ -110,6 +110,16 @@ fn an_event_delivered_to_another_partition_is_noticed() {
 }
 
 #[test]
+fn a_fact_that_nobody_found_is_a_difference() {
+    let mut expected = SOURCE.expected.clone();
+    expected["aircraft_painted_red"] = 3.into();
+
+    let report = Report::compare(&fed(&SOURCE.flights).facts(&SOURCE.sha256, &SOURCE.samples()), &expected);
+
+    assert!(report.wrong().contains(&"aircraft_painted_red"), "{report}");
+}
+
+#[test]
 fn duplicates_are_counted_and_change_no_fact() {
     let mut delivered: Vec<&Flight> = SOURCE.flights.iter().collect();
     let again: Vec<&Flight> = SOURCE.flights[5000..5300].iter().collect();
