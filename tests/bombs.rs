@@ -1,5 +1,6 @@
 //! A bomb costs its sender an error, and us no memory. Alone in its binary: the memory measured is the process's.
 #![cfg(all(feature = "gzip", feature = "lz4"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it stands")]
 
 use std::fs;
 use std::io::{self, Read, Write};
