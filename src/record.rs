@@ -10,7 +10,7 @@ use crate::event::Fields;
 pub mod primitive;
 
 /// The field under which records lie that are no primitive records.
-pub const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 
 /// A typed value that can be sent and processed.
 ///

@@ -29,9 +29,8 @@ fn looks_like(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if let Some(&(_, kind, phrase)) = BEGINNINGS.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
         return Some((kind, phrase));
     }
-    match *bytes.trim_ascii_start() {
-        [b'{' | b'[' | b'"', ..] => return Some(("json", "JSON")),
-        _ => {}
+    if let [b'{' | b'[' | b'"', ..] = *bytes.trim_ascii_start() {
+        return Some(("json", "JSON"));
     }
     match *bytes {
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(("", "zlib")),

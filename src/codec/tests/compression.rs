@@ -64,6 +64,16 @@ fn a_record_that_looks_like_a_bomb_is_refused_by_its_sender() {
 
 #[cfg(feature = "gzip")]
 #[test]
+fn what_grows_more_than_a_thousandfold_is_a_bomb() {
+    let bomb = packed(&Gzip, &[b' '; 4 << 20]);
+
+    let refusal = Gzip.decompress(&bomb, &Limits::default()).unwrap_err();
+
+    assert!(matches!(refusal, DecodeError::Bomb { ratio: 1000 }), "{refusal:?}");
+}
+
+#[cfg(feature = "gzip")]
+#[test]
 fn gzip_members_one_after_another_are_one_value() {
     let members = [packed(&Gzip, b"[1,"), packed(&Gzip, b""), packed(&Gzip, b"2]")].concat();
 
