@@ -1,1 +1,3 @@
 //! Everything that decides: pure machines, no IO, no clock, no async.
+
+pub(crate) mod demand;
