@@ -15,4 +15,245 @@ use async_trait::async_trait;
 
 pub mod facts;
 pub mod fence;
+pub mod memory;
 pub mod redis;
+pub mod roster;
+
+pub use facts::*;
+pub use fence::*;
+pub use roster::*;
+
+use crate::clock::UnixMs;
+use crate::event::{Entry, EventId, Fields, Partition};
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// Certainly not done: there was no connection to ask on.
+    #[error("no connection to {address}")]
+    Unavailable {
+        /// Whom we tried to reach, without secrets.
+        address: String,
+        /// Why.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Perhaps done: the question was sent and no answer came.
+    #[error("no answer from {address} while {doing}")]
+    Unclear {
+        /// Whom we asked, without secrets.
+        address: String,
+        /// What was asked: "committing positions".
+        doing: &'static str,
+    },
+    /// Certainly not done: the store said no.
+    #[error("{address} refused {doing}: {code} {message}")]
+    Refused {
+        /// Who refused, without secrets.
+        address: String,
+        /// What was asked.
+        doing: &'static str,
+        /// The first word of the refusal: `OOM`, `NOPERM`, `WRONGTYPE`, `READONLY`, `NOAUTH`, `LOADING` ...
+        code: String,
+        /// The rest of it.
+        message: String,
+    },
+    /// The store answered something that this version cannot read.
+    #[error("{address} answered {doing} with something unexpected: {detail}")]
+    Unexpected {
+        /// Who answered.
+        address: String,
+        /// What was asked.
+        doing: &'static str,
+        /// What was wrong with the answer.
+        detail: String,
+    },
+}
+
+impl BrokerError {
+    /// Whether waiting can help: the outage of a store, not a mistake of ours.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Unclear { .. } => true,
+            Self::Refused { code, .. } => matches!(
+                code.as_str(),
+                "OOM"
+                    | "LOADING"
+                    | "READONLY"
+                    | "MASTERDOWN"
+                    | "CLUSTERDOWN"
+                    | "TRYAGAIN"
+                    | "MISCONF"
+                    | "BUSY"
+                    | "NOREPLICAS"
+                    | "UNBLOCKED"
+            ),
+            Self::Unexpected { .. } => false,
+        }
+    }
+
+    /// Whether the operation certainly did not happen.
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. })
+    }
+}
+
+/// An entry to be appended.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// Where to.
+    pub partition: Partition,
+    /// Its id; the store's next one if none is given.
+    pub id: Option<EventId>,
+    /// Its fields. At least one.
+    pub fields: Fields,
+}
+
+/// What became of appended entries, in their order, and how full their partitions are now.
+#[derive(Debug)]
+pub struct Appended {
+    /// The id of each, or why it was not appended.
+    pub ids: Vec<Result<EventId, BrokerError>>,
+    /// Entries in each partition that was appended to, afterwards.
+    pub lengths: Vec<(Partition, u64)>,
+}
+
+/// What is read: a partition, or the bell of a processor's plan changes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A partition of a stream.
+    Partition(StreamRef, Partition),
+    /// Rung at each change of a plan; entries carry the field `gen`.
+    Bell(Group),
+}
+
+/// What a trim did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trimmed {
+    /// So many entries were cut; nothing before this id is left, except what the store keeps for its own ease.
+    Cut {
+        /// Entries removed.
+        entries: u64,
+        /// The lowest position over all groups.
+        before: EventId,
+    },
+    /// Nothing may be cut: a registered processor has no position, or somebody foreign reads in its group.
+    Held {
+        /// Why, and by whom.
+        reason: String,
+    },
+}
+
+/// Speaks to one store for one app.
+#[async_trait]
+pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
+    /// Where the store is, without secrets: for messages.
+    fn address(&self) -> String;
+
+    /// What kind of server this is and how it is set up.
+    async fn server(&self) -> Result<ServerFacts, BrokerError>;
+
+    /// Rises whenever the connection may have come to a changed server (restart, fail-over): nothing read or owned
+    /// before may be trusted then.
+    fn server_changes(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    // --- streams ---------------------------------------------------------------------------------------------------
+
+    /// Stores the facts of a stream unless it has some, and answers those that hold.
+    async fn declare(&self, facts: &StreamFacts) -> Result<StreamFacts, BrokerError>;
+
+    /// The facts of a stream, if it was ever declared.
+    async fn stream(&self, name: &str) -> Result<Option<StreamFacts>, BrokerError>;
+
+    /// The names of this app's streams, in order.
+    async fn streams(&self) -> Result<Vec<String>, BrokerError>;
+
+    /// Appends entries, each partition's in order. May not be repeated when the answer is unclear.
+    async fn append(&self, stream: &StreamRef, entries: Vec<NewEntry>) -> Result<Appended, BrokerError>;
+
+    /// Waits until `source` has entries after `after`, and answers the first `count` of them at most, never none.
+    ///
+    /// `flowing` says that more is likely to be there (the last read was full): it is asked for directly. Reading has
+    /// no side effects and may be dropped and repeated.
+    async fn read(
+        &self,
+        source: &Source,
+        after: EventId,
+        count: usize,
+        flowing: bool,
+    ) -> Result<Vec<Entry>, BrokerError>;
+
+    /// Entries from `from` to `to`, both included, in order or from the end, at once.
+    async fn range(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        from: EventId,
+        to: EventId,
+        count: usize,
+        backwards: bool,
+    ) -> Result<Vec<Entry>, BrokerError>;
+
+    /// Cuts what every group of the partition has settled. Never more.
+    async fn trim(&self, stream: &StreamRef, partition: Partition) -> Result<Trimmed, BrokerError>;
+
+    /// Drops the oldest entries beyond `keep`, processed or not. Answers how many.
+    async fn drop_oldest(&self, stream: &StreamRef, partition: Partition, keep: u64) -> Result<u64, BrokerError>;
+
+    /// What lies in the partitions and how far each processor is, for people.
+    async fn survey(&self, stream: &StreamRef) -> Result<Vec<PartitionSurvey>, BrokerError>;
+
+    // --- ownership -------------------------------------------------------------------------------------------------
+
+    /// Takes the fence of a place, if it is free.
+    async fn acquire(&self, wish: &Acquire) -> Result<Acquired, BrokerError>;
+
+    /// Settles: moves positions, in one atomic step for each place. Exactly once for each (nonce, epoch, n).
+    async fn commit(&self, commits: &[Commit]) -> Vec<Result<Committed, BrokerError>>;
+
+    /// Prolongs leases and reports what nobody told the owner.
+    async fn renew(&self, renewals: &[Renew]) -> Vec<Result<Renewed, BrokerError>>;
+
+    /// Gives a place up, free at once, optionally leaving a mark. May be sent again. Answers whether it was ours.
+    async fn release(&self, place: &Place, fence: &Fence, mark: Option<&Mark>) -> Result<bool, BrokerError>;
+
+    /// Operator: fences out the owner, if there is one, and changes the place. Answers the position afterwards.
+    async fn intervene(&self, place: &Place, change: &Intervention) -> Result<EventId, BrokerError>;
+
+    /// Unregisters a processor from a stream: group, fences, done sets, registration, roster. Refused while owned.
+    async fn forget(&self, group: &Group) -> Result<Forgotten, BrokerError>;
+
+    // --- roster ----------------------------------------------------------------------------------------------------
+
+    /// A member says that it is alive and learns who else is. `known` is the plan's generation it already has.
+    async fn beat(&self, group: &Group, member: &str, ttl: Duration, known: Option<u64>) -> Result<Roll, BrokerError>;
+
+    /// Installs a plan if `expected` is still the plan's generation, removes members that are dead, and rings the bell.
+    async fn swap(
+        &self,
+        group: &Group,
+        expected: u64,
+        plan: &str,
+        reap: &[String],
+        reason: &str,
+    ) -> Result<Swapped, BrokerError>;
+
+    /// A member leaves: it is gone from the roster at once and the bell is rung.
+    async fn leave(&self, group: &Group, member: &str) -> Result<(), BrokerError>;
+
+    /// Tells the group that a place is stopped, or is so no more, for the next plan. Rings the bell.
+    async fn note_stopped(&self, group: &Group, partition: Partition, stop: Option<&Stop>) -> Result<(), BrokerError>;
+
+    /// A worker says that it is alive, and what it would say of itself on a status page (JSON).
+    async fn announce(&self, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError>;
+
+    /// A worker is gone.
+    async fn depart(&self, worker: &str) -> Result<(), BrokerError>;
+
+    /// The workers that are alive, with what they say of themselves.
+    async fn workers(&self) -> Result<Vec<WorkerEntry>, BrokerError>;
+
+    /// Removes everything of this app under this key prefix. For examples, which use a prefix of their own.
+    async fn erase(&self) -> Result<u64, BrokerError>;
+}

@@ -117,8 +117,7 @@ impl RawServer {
 
 impl Hands for RawServer {
     fn lapse(&self, place: &Place) {
-        let there: bool =
-            cmd("EXISTS").arg(self.fence(place)).query(&mut *self.connection.lock().unwrap()).unwrap();
+        let there: bool = cmd("EXISTS").arg(self.fence(place)).query(&mut *self.connection.lock().unwrap()).unwrap();
         if there {
             self.run(cmd("HSET").arg(self.fence(place)).arg("until").arg(0));
         }
