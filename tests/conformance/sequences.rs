@@ -4,7 +4,6 @@
 //! it is compared whether they rose, and times. Ids are always given, leases are ended by hand and never by waiting.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use runnel::broker::{
@@ -128,10 +127,12 @@ impl Side {
         }
     }
 
-    /// Everything there is, as people are told it.
-    async fn survey(&self) -> String {
-        let plain_lag = self.store.plain_lag;
-        told(self.store.broker.survey(&self.stream).await.map(|all| of_survey(all, plain_lag)))
+    /// Everything there is, as people are told it, a line for each partition and group.
+    async fn survey(&self, plain_lag: bool) -> Vec<String> {
+        match self.store.broker.survey(&self.stream).await {
+            Ok(all) => all.into_iter().flat_map(|partition| of_survey(partition, plain_lag)).collect(),
+            Err(error) => vec![format!("{error:?}")],
+        }
     }
 }
 
@@ -181,28 +182,27 @@ fn of_beat(roll: Roll) -> String {
     format!("{names:?} {} {:?} {stopped:?}", roll.generation, roll.plan)
 }
 
-fn of_survey(all: Vec<PartitionSurvey>, plain_lag: bool) -> String {
-    let mut text = String::new();
-    for mut partition in all {
-        for group in &mut partition.groups {
-            if !plain_lag {
-                group.lag = None;
-            }
-            if let Some(fence) = &mut group.fence {
-                fence.epoch = Epoch(0);
-                fence.until = fence.until.min(1);
-                fence.stop = fence.stop.take().map(without_time);
-            }
+fn of_survey(mut partition: PartitionSurvey, plain_lag: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for mut group in std::mem::take(&mut partition.groups) {
+        if !plain_lag {
+            group.lag = None;
         }
-        writeln!(text, "{partition:?}").expect("a string takes all text");
+        if let Some(fence) = &mut group.fence {
+            fence.epoch = Epoch(0);
+            fence.until = fence.until.min(1);
+            fence.stop = fence.stop.take().map(without_time);
+        }
+        lines.push(format!("partition {}, {group:?}", partition.partition));
     }
-    text
+    lines.push(format!("{partition:?}"));
+    lines
 }
 
 /// Runs the sequence of one seed. Fails the test with seed and step where the two disagree.
 async fn compare(kind: Kind, seed: u64) {
     let (mut ours, mut theirs) = (Side::empty(Kind::Memory).await, Side::empty(kind).await);
-    ours.store.plain_lag &= theirs.store.plain_lag;
+    let plain_lag = theirs.store.plain_lag;
     let mut draw = Draw::new(seed);
     let mut taken: Vec<Step> = Vec::new();
     for number in 0..STEPS {
@@ -210,12 +210,17 @@ async fn compare(kind: Kind, seed: u64) {
         let step = draw.step(&survey);
         taken.push(step.clone());
         let (our, their) = (ours.take(&step).await, theirs.take(&step).await);
-        let (our_survey, their_survey) = (ours.survey().await, theirs.survey().await);
+        let (our_survey, their_survey) = (ours.survey(plain_lag).await, theirs.survey(plain_lag).await);
+        let told = |answer: &str, survey: &[String], other: &[String]| {
+            let differing: Vec<_> = survey.iter().filter(|line| !other.contains(line)).cloned().collect();
+            format!("{answer}\n{}", differing.join("\n"))
+        };
         assert!(
             our == their && our_survey == their_survey,
-            "seed {seed}, step {number}: memory and {kind:?} disagree\nlast steps: {:#?}\nmemory: {our}\n{kind:?}: \
-             {their}\nmemory now:\n{our_survey}\n{kind:?} now:\n{their_survey}",
-            &taken[taken.len().saturating_sub(8)..],
+            "seed {seed}, step {number}: memory and {kind:?} disagree\nlast steps: {:?}\n\nmemory: {}\n\n{kind:?}: {}",
+            &taken[taken.len().saturating_sub(10)..],
+            told(&our, &our_survey, &their_survey),
+            told(&their, &their_survey, &our_survey),
         );
         draw.learn(&step, &our);
     }

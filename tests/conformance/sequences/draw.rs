@@ -208,7 +208,7 @@ impl Draw {
         let theirs = At { processor: self.one_of(&["billing", "reports", "reports"]), ..at };
         match self.chance.u32(0..40) {
             0..18 => Foreign::Lapse(at),
-            18..22 => Foreign::ReadInGroup(theirs, consumer, self.chance.usize(1..5)),
+            18..22 if unread(here, theirs) => Foreign::ReadInGroup(theirs, consumer, self.chance.usize(1..5)),
             22..26 => Foreign::Acknowledge(theirs, self.several(here)),
             26..28 => Foreign::DeleteConsumer(theirs, consumer),
             28..31 => Foreign::CreateGroup(theirs, self.around(here)),
@@ -219,4 +219,9 @@ impl Draw {
             _ => Foreign::DeleteEntry(at.partition, self.around(here)),
         }
     }
+}
+
+/// Whether a group has something to read. Servers differ in whether a read that gets nothing makes a consumer.
+fn unread(here: &PartitionSurvey, at: At) -> bool {
+    here.groups.iter().any(|group| group.name == at.processor && group.position < Some(here.last))
 }
