@@ -217,9 +217,8 @@ fn used_by_others(log: &Log, group: &ConsumerGroup, own: OwnCopy) -> Whereabouts
 
 /// Goes back to just below the lowest pending entry; what was acknowledged above it is settled already.
 fn migrate(found: &mut Whereabouts, log: &Log, group: &ConsumerGroup, lowest: EventId) {
-    use std::ops::Bound::{Excluded, Included};
     let before = log.entries.range(..lowest).next_back().map_or(EventId::ZERO, |(id, _)| *id);
-    let window = || log.entries.range((Excluded(before), Included(group.position))).map(|(id, _)| *id);
+    let window = || log.ids_after(before).copied().take_while(|id| *id <= group.position);
     let read = window().count();
     let pending = group.pending.len() as u64;
     found.position = before;

@@ -3,6 +3,7 @@
 //! The counters matter as much as the entries: `entries-added`, a group's `entries-read` and the id of the last
 //! deletion decide which lag and which gap an owner is told. It knows nothing of fences.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Entry, EventId, Fields};
@@ -160,8 +161,14 @@ impl Log {
         read.and_then(|read| self.added.checked_sub(read))
     }
 
+    /// Whether something was deleted between that id and the end, and not only before the first entry.
     fn has_tombstone_from(&self, start: EventId) -> bool {
-        !self.entries.is_empty() && self.highest_deleted > EventId::ZERO && start <= self.highest_deleted
+        !self.is_whole() && !self.entries.is_empty() && start <= self.highest_deleted
+    }
+
+    /// Whether nothing is missing between the first entry and the last.
+    fn is_whole(&self) -> bool {
+        self.highest_deleted == EventId::ZERO || self.highest_deleted < self.first()
     }
 
     /// How many entries were added up to an id, where the counters alone can tell.
@@ -172,16 +179,12 @@ impl Log {
         if self.entries.is_empty() && id <= self.last {
             return Some(self.added);
         }
-        if id > EventId::ZERO && id < self.highest_deleted {
-            return None;
-        }
         if id >= self.last {
             return (id == self.last).then_some(self.added);
         }
-        let whole = self.highest_deleted == EventId::ZERO || self.highest_deleted < self.first();
         match id.cmp(&self.first()) {
-            std::cmp::Ordering::Less if whole => Some(self.added - self.len()),
-            std::cmp::Ordering::Equal if whole => Some(self.added - self.len() + 1),
+            Ordering::Less if self.is_whole() => Some(self.added - self.len()),
+            Ordering::Equal if self.is_whole() => Some(self.added - self.len() + 1),
             _ => None,
         }
     }
@@ -198,8 +201,11 @@ impl Log {
     /// XREADGROUP by somebody else: takes the next entries of the group. Answers them.
     pub(super) fn read_as_consumer(&mut self, group: &str, consumer: &str, count: usize) -> Option<Vec<EventId>> {
         let mut state = self.groups.remove(group)?;
-        state.consumers.insert(consumer.to_owned());
-        let ids: Vec<_> = self.after(state.position, count).into_iter().map(|entry| entry.id).collect();
+        let ids: Vec<_> = self.ids_after(state.position).take(count).copied().collect();
+        // A consumer is made by the first read that gets something.
+        if !ids.is_empty() {
+            state.consumers.insert(consumer.to_owned());
+        }
         for id in &ids {
             state.entries_read = match state.entries_read {
                 Some(read) if !self.has_tombstone_from(*id) => Some(read + 1),

@@ -1,0 +1,249 @@
+//! Random sequences of every operation, on a store in memory and on a server side by side.
+//!
+//! After each step the answers must be the same, but for what differs from run to run by its nature: epochs, of which
+//! it is compared whether they rose, and times. Ids are always given, leases are ended by hand and never by waiting.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use runnel::broker::{
+    Acquire, Acquired, Appended, BrokerError, Commit, Epoch, Fence, Group, Mark, NewEntry, PartitionSurvey, Place,
+    Renew, Roll, Source, Stop, StreamRef, Trimmed,
+};
+use runnel::event::{EventId, Partition};
+
+use crate::case::{TTL, entry, facts};
+use crate::stores::{Kind, Store, servers};
+
+mod draw;
+mod step;
+
+use draw::Draw;
+use step::Step;
+
+/// Steps of one sequence: long enough for a place to be taken over, broken, repaired and forgotten several times.
+const STEPS: usize = 150;
+
+/// One store, and what its answers were that later steps need.
+struct Side {
+    store: Store,
+    stream: StreamRef,
+    /// The epoch that each nonce was given.
+    epochs: BTreeMap<String, Epoch>,
+}
+
+impl Side {
+    async fn empty(kind: Kind) -> Self {
+        Self { store: Store::empty(kind).await, stream: Arc::new(facts("orders")), epochs: BTreeMap::new() }
+    }
+
+    fn group(&self, processor: &str) -> Group {
+        Group { stream: Arc::clone(&self.stream), processor: processor.into() }
+    }
+
+    fn place(&self, place: step::At) -> Place {
+        Place { group: self.group(place.processor), partition: Partition(place.partition) }
+    }
+
+    fn fence(&self, nonce: &str) -> Fence {
+        Fence { nonce: nonce.into(), epoch: self.epochs.get(nonce).copied().unwrap_or_default() }
+    }
+
+    /// Does a step and answers what is to be compared.
+    async fn take(&mut self, step: &Step) -> String {
+        let broker = Arc::clone(&self.store.broker);
+        let hands = &self.store.hands;
+        match step {
+            Step::Append(entries) => {
+                let new = |(partition, id): &(u32, EventId)| -> NewEntry { entry(Partition(*partition), Some(*id)) };
+                told(broker.append(&self.stream, entries.iter().map(new).collect()).await.map(of_append))
+            }
+            Step::Read { partition, after, count } => {
+                let source = Source::Partition(Arc::clone(&self.stream), Partition(*partition));
+                told(broker.read(&source, *after, *count, true).await)
+            }
+            Step::Range { partition, from, to, count, backwards } => {
+                told(broker.range(&self.stream, Partition(*partition), *from, *to, *count, *backwards).await)
+            }
+            Step::Trim(partition) => told(broker.trim(&self.stream, Partition(*partition)).await.map(of_trim)),
+            Step::DropOldest { partition, keep } => {
+                told(broker.drop_oldest(&self.stream, Partition(*partition), *keep).await)
+            }
+            Step::Acquire { at, nonce, start, joined } => {
+                let wish = Acquire {
+                    place: self.place(*at),
+                    nonce: nonce.as_str().into(),
+                    worker: format!("worker of {nonce}").into(),
+                    ttl: TTL,
+                    start: *start,
+                    joined: *joined,
+                };
+                let before = self.epochs.values().copied().max().unwrap_or_default();
+                let answer = broker.acquire(&wish).await;
+                if let Ok(Acquired::Owned(owned)) = &answer {
+                    self.epochs.insert(nonce.clone(), owned.epoch);
+                }
+                told(answer.map(|acquired| of_acquire(acquired, before)))
+            }
+            Step::Commit { at, nonce, n, position, entries_read, seen, front, done, passed } => {
+                let commit = Commit {
+                    place: self.place(*at),
+                    fence: self.fence(nonce),
+                    n: *n,
+                    position: *position,
+                    entries_read: *entries_read,
+                    seen: *seen,
+                    front: *front,
+                    done: done.clone(),
+                    passed: passed.clone(),
+                };
+                told(broker.commit(&[commit]).await.pop().expect("one commit has one answer"))
+            }
+            Step::Renew { at, nonce, read } => {
+                let renew = Renew { place: self.place(*at), fence: self.fence(nonce), ttl: TTL, read: *read };
+                told(broker.renew(&[renew]).await.pop().expect("one renewal has one answer"))
+            }
+            Step::Release { at, nonce, mark } => {
+                let mark = mark.map(|(kind, at)| Mark { kind, at, error: "no paper".into() });
+                told(broker.release(&self.place(*at), &self.fence(nonce), mark.as_ref()).await)
+            }
+            Step::Intervene { at, change } => told(broker.intervene(&self.place(*at), change).await),
+            Step::Forget(processor) => told(broker.forget(&self.group(processor)).await),
+            Step::Beat { processor, member, known } => {
+                told(broker.beat(&self.group(processor), member, TTL, *known).await.map(of_beat))
+            }
+            Step::Swap { processor, expected, reap } => {
+                let plan = format!("made from {expected}");
+                told(broker.swap(&self.group(processor), *expected, &plan, reap, "for a test").await)
+            }
+            Step::Leave { processor, member } => told(broker.leave(&self.group(processor), member).await),
+            Step::NoteStopped { processor, partition, stop } => {
+                told(broker.note_stopped(&self.group(processor), Partition(*partition), stop.as_ref()).await)
+            }
+            Step::Foreign(foreign) => {
+                step::meddle(&**hands, foreign, |at| self.place(at), &self.stream);
+                String::new()
+            }
+        }
+    }
+
+    /// Everything there is, as people are told it, a line for each partition and group.
+    async fn survey(&self, plain_lag: bool) -> Vec<String> {
+        match self.store.broker.survey(&self.stream).await {
+            Ok(all) => all.into_iter().flat_map(|partition| of_survey(partition, plain_lag)).collect(),
+            Err(error) => vec![format!("{error:?}")],
+        }
+    }
+}
+
+fn told<T: std::fmt::Debug>(answer: Result<T, BrokerError>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(BrokerError::Refused { code, .. }) => format!("refused: {code}"),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+fn of_append(appended: Appended) -> String {
+    let mut lengths = appended.lengths;
+    lengths.sort_unstable();
+    let ids: Vec<String> = appended.ids.into_iter().map(told).collect();
+    format!("{ids:?} {lengths:?}")
+}
+
+/// Why nothing is cut is for people, each store in its own words.
+fn of_trim(trimmed: Trimmed) -> Trimmed {
+    match trimmed {
+        Trimmed::Held { .. } => Trimmed::Held { reason: String::new() },
+        cut => cut,
+    }
+}
+
+fn of_acquire(acquired: Acquired, before: Epoch) -> String {
+    match acquired {
+        Acquired::Owned(mut owned) => {
+            let rose = owned.epoch > before;
+            owned.epoch = Epoch(0);
+            format!("{owned:?}, epoch rose: {rose}")
+        }
+        Acquired::Held { by, wait } => format!("held by {by}, for a time: {}", !wait.is_zero()),
+        Acquired::Stopped(stop) => format!("{:?}", without_time(stop)),
+        Acquired::Spent => "spent".into(),
+    }
+}
+
+fn without_time(stop: Stop) -> Stop {
+    Stop { since: u64::from(stop.since > 0), ..stop }
+}
+
+fn of_beat(roll: Roll) -> String {
+    let names: Vec<String> = roll.members.into_iter().map(|member| member.name).collect();
+    let stopped: Vec<_> = roll.stopped.into_iter().map(|(partition, stop)| (partition, without_time(stop))).collect();
+    format!("{names:?} {} {:?} {stopped:?}", roll.generation, roll.plan)
+}
+
+fn of_survey(mut partition: PartitionSurvey, plain_lag: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for mut group in std::mem::take(&mut partition.groups) {
+        if !plain_lag {
+            group.lag = None;
+        }
+        if let Some(fence) = &mut group.fence {
+            fence.epoch = Epoch(0);
+            fence.until = fence.until.min(1);
+            fence.stop = fence.stop.take().map(without_time);
+        }
+        lines.push(format!("partition {}, {group:?}", partition.partition));
+    }
+    lines.push(format!("{partition:?}"));
+    lines
+}
+
+/// Runs the sequence of one seed. Fails the test with seed and step where the two disagree.
+async fn compare(kind: Kind, seed: u64) {
+    let (mut ours, mut theirs) = (Side::empty(Kind::Memory).await, Side::empty(kind).await);
+    let plain_lag = theirs.store.plain_lag;
+    let mut draw = Draw::new(seed);
+    let mut taken: Vec<Step> = Vec::new();
+    for number in 0..STEPS {
+        let survey = ours.store.broker.survey(&ours.stream).await.expect("memory does not fail by itself");
+        let step = draw.step(&survey);
+        taken.push(step.clone());
+        let (our, their) = (ours.take(&step).await, theirs.take(&step).await);
+        let (our_survey, their_survey) = (ours.survey(plain_lag).await, theirs.survey(plain_lag).await);
+        let told = |answer: &str, survey: &[String], other: &[String]| {
+            let differing: Vec<_> = survey.iter().filter(|line| !other.contains(line)).cloned().collect();
+            format!("{answer}\n{}", differing.join("\n"))
+        };
+        assert!(
+            our == their && our_survey == their_survey,
+            "seed {seed}, step {number}: memory and {kind:?} disagree\nlast steps: {:?}\n\nmemory: {}\n\n{kind:?}: {}",
+            &taken[taken.len().saturating_sub(10)..],
+            told(&our, &our_survey, &their_survey),
+            told(&their, &their_survey, &our_survey),
+        );
+        draw.learn(&step, &our);
+    }
+}
+
+/// How many operations there shall be in all.
+fn scale() -> usize {
+    // A setting of the tests, not of the library.
+    #[allow(clippy::disallowed_methods)]
+    let wanted = std::env::var("RUNNEL_TEST_SCALE");
+    match wanted {
+        Ok(text) => {
+            text.parse().unwrap_or_else(|_| panic!("RUNNEL_TEST_SCALE is `{text}`, not a number of operations"))
+        }
+        Err(_) => 3_000,
+    }
+}
+
+#[tokio::test]
+async fn random_sequences_have_the_same_answers_on_memory_and_on_servers() {
+    for kind in servers() {
+        for seed in 0..scale().div_ceil(STEPS) as u64 {
+            compare(kind, seed).await;
+        }
+    }
+}
