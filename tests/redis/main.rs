@@ -1,6 +1,10 @@
-//! The broker on a real server.
+//! The broker on a real server: every script's cases, and what connections do when servers misbehave.
+
+#![allow(clippy::unwrap_used, reason = "in a test binary everything is a test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acquiring;
 mod servers;
+mod world;

@@ -1,3 +1,307 @@
 //! The store that is a Redis or Valkey server.
+//!
+//! Commands and scripts go over one connection that all share ([`connection`]), reading over a few of their own
+//! ([`reader`]). What must be one atomic step is one script in `scripts/`; all keys of one place lie in one cluster
+//! slot ([`keys`]). So far it speaks to a single server.
 
+mod connection;
+mod keys;
+mod ownership;
 pub(crate) mod reader;
+mod reply;
+mod roster;
+mod scripts;
+mod server;
+mod streams;
+mod survey;
+mod target;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::Value;
+use tokio::sync::watch;
+
+use self::connection::{Connection, Patience};
+use self::keys::Keys;
+use self::reader::{Reader, Unblock};
+use self::reply::{Reply, Unread};
+use self::scripts::Call;
+use self::target::Target;
+use super::{
+    Acquire, Acquired, Appended, Broker, BrokerError, Commit, Committed, Fence, Forgotten, Group, Intervention, Mark,
+    NewEntry, PartitionSurvey, Place, Renew, Renewed, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
+    Trimmed, WorkerEntry,
+};
+use crate::clock::UnixMs;
+use crate::event::{Entry, EventId, Partition};
+use crate::settings::RedisUrl;
+
+/// How to speak to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisOptions {
+    /// How long a connection may take to stand and be greeted. Default: 1.5 s.
+    pub connect_timeout: Duration,
+    /// How long an answer may take. Past it nobody knows whether the question was heard. Together with the time to
+    /// connect this is how long a black hole can hold us up. Default: 3 s.
+    pub answer_timeout: Duration,
+    /// Connections that wait for events. Default: 16.
+    pub pool_size: u32,
+    /// How long one blocking read may last. Default: 2 s.
+    pub read_timeout: Duration,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_millis(1500),
+            answer_timeout: Duration::from_secs(3),
+            pool_size: 16,
+            read_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// One app's keys on one server.
+pub struct Redis {
+    connection: Arc<Connection>,
+    reader: Reader,
+    /// The reading connections' reconnects up to which the server is known to be the same.
+    verified: AtomicU64,
+    keys: Keys,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("connection", &self.connection).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Connects, trying once. Later it reconnects by itself, with each question that finds no connection.
+    ///
+    /// `app` is part of every key, `prefix` stands before all.
+    pub async fn connect(url: &RedisUrl, app: &str, prefix: &str, options: RedisOptions) -> Result<Self, BrokerError> {
+        let patience = Patience { connect: options.connect_timeout, answer: options.answer_timeout };
+        let connection = Arc::new(Connection::open(Target::read(url)?, patience).await?);
+        let Target { info, address } = connection.target().clone();
+        let pool_size = options.pool_size.max(1) as usize;
+        let unblock: Arc<dyn Unblock> = connection.clone();
+        let reader = Reader::new(info, address, pool_size, options.read_timeout, unblock);
+        Ok(Self { connection, reader, verified: AtomicU64::new(0), keys: Keys::new(prefix, app) })
+    }
+
+    /// Runs a script and reads its answer.
+    async fn asked<T>(
+        &self,
+        doing: &'static str,
+        call: Call,
+        read: impl Fn(Value) -> Result<T, Unread>,
+    ) -> Result<T, BrokerError> {
+        let mut answers = self.asked_all(doing, std::slice::from_ref(&call), read).await;
+        answers.pop().expect("one call has one answer")
+    }
+
+    /// Runs scripts in one go and reads their answers.
+    async fn asked_all<T>(
+        &self,
+        doing: &'static str,
+        calls: &[Call],
+        read: impl Fn(Value) -> Result<T, Unread>,
+    ) -> Vec<Result<T, BrokerError>> {
+        let answers = self.connection.run_all(doing, calls).await;
+        let understood = |(call, answer): (&Call, Result<Value, BrokerError>)| {
+            let unreadable = |why| self.connection.unexpected(doing, format!("{why} (at {})", call.subject()));
+            read(answer?).map_err(unreadable)
+        };
+        calls.iter().zip(answers).map(understood).collect()
+    }
+
+    fn key_of(&self, source: &Source) -> Arc<str> {
+        match source {
+            Source::Partition(stream, partition) => self.keys.partition(stream, *partition).into(),
+            Source::Bell(group) => self.keys.bell(group).into(),
+        }
+    }
+}
+
+/// One partition of a stream for the processor of that name.
+fn place(stream: &StreamRef, partition: Partition, processor: &str) -> Place {
+    Place { group: Group { stream: stream.clone(), processor: processor.into() }, partition }
+}
+
+#[async_trait]
+impl Unblock for Connection {
+    async fn unblock(&self, client_id: i64) -> Result<bool, BrokerError> {
+        let mut question = redis::cmd("CLIENT");
+        question.arg("UNBLOCK").arg(client_id);
+        Ok(matches!(self.ask("waking a read", &question).await?, Value::Int(1)))
+    }
+}
+
+#[async_trait]
+impl Broker for Redis {
+    fn address(&self) -> String {
+        self.connection.target().address.clone()
+    }
+
+    async fn server(&self) -> Result<ServerFacts, BrokerError> {
+        server::server(&self.connection).await
+    }
+
+    fn server_changes(&self) -> watch::Receiver<u64> {
+        self.connection.changes()
+    }
+
+    async fn declare(&self, facts: &StreamFacts) -> Result<StreamFacts, BrokerError> {
+        streams::declare(self, facts).await
+    }
+
+    async fn stream(&self, name: &str) -> Result<Option<StreamFacts>, BrokerError> {
+        streams::stream(self, name).await
+    }
+
+    async fn streams(&self) -> Result<Vec<String>, BrokerError> {
+        streams::streams(self).await
+    }
+
+    async fn append(&self, stream: &StreamRef, entries: Vec<NewEntry>) -> Result<Appended, BrokerError> {
+        streams::append(self, stream, entries).await
+    }
+
+    async fn read(
+        &self,
+        source: &Source,
+        after: EventId,
+        count: usize,
+        flowing: bool,
+    ) -> Result<Vec<Entry>, BrokerError> {
+        let entries = self.reader.read(&self.key_of(source), after, count, flowing).await?;
+        // A reading connection that was made anew may have met another server before the commands did. What it read
+        // there must not pass for a continuation of what was read before.
+        let reconnects = *self.reader.reconnects().borrow();
+        if self.verified.load(Ordering::SeqCst) != reconnects {
+            let changes = self.connection.changes();
+            self.connection.verify().await?;
+            self.verified.store(reconnects, Ordering::SeqCst);
+            if changes.has_changed().unwrap_or(true) {
+                return Err(BrokerError::Unclear { address: self.address(), doing: "reading events" });
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn range(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        from: EventId,
+        to: EventId,
+        count: usize,
+        backwards: bool,
+    ) -> Result<Vec<Entry>, BrokerError> {
+        streams::range(self, stream, partition, (from, to), count, backwards).await
+    }
+
+    async fn trim(&self, stream: &StreamRef, partition: Partition) -> Result<Trimmed, BrokerError> {
+        streams::trim(self, stream, partition).await
+    }
+
+    async fn drop_oldest(&self, stream: &StreamRef, partition: Partition, keep: u64) -> Result<u64, BrokerError> {
+        streams::drop_oldest(self, stream, partition, keep).await
+    }
+
+    async fn survey(&self, stream: &StreamRef) -> Result<Vec<PartitionSurvey>, BrokerError> {
+        survey::survey(self, stream).await
+    }
+
+    async fn acquire(&self, wish: &Acquire) -> Result<Acquired, BrokerError> {
+        ownership::acquire(self, wish).await
+    }
+
+    async fn commit(&self, commits: &[Commit]) -> Vec<Result<Committed, BrokerError>> {
+        ownership::commit(self, commits).await
+    }
+
+    async fn renew(&self, renewals: &[Renew]) -> Vec<Result<Renewed, BrokerError>> {
+        ownership::renew(self, renewals).await
+    }
+
+    async fn release(&self, place: &Place, fence: &Fence, mark: Option<&Mark>) -> Result<bool, BrokerError> {
+        ownership::release(self, place, fence, mark).await
+    }
+
+    async fn intervene(&self, place: &Place, change: &Intervention) -> Result<EventId, BrokerError> {
+        ownership::intervene(self, place, change).await
+    }
+
+    async fn forget(&self, group: &Group) -> Result<Forgotten, BrokerError> {
+        ownership::forget(self, group).await
+    }
+
+    async fn beat(&self, group: &Group, member: &str, ttl: Duration, known: Option<u64>) -> Result<Roll, BrokerError> {
+        roster::beat(self, group, member, ttl, known).await
+    }
+
+    async fn swap(
+        &self,
+        group: &Group,
+        expected: u64,
+        plan: &str,
+        reap: &[String],
+        reason: &str,
+    ) -> Result<Swapped, BrokerError> {
+        roster::swap(self, group, expected, plan, reap, reason).await
+    }
+
+    async fn leave(&self, group: &Group, member: &str) -> Result<(), BrokerError> {
+        roster::leave(self, group, member).await
+    }
+
+    async fn note_stopped(&self, group: &Group, partition: Partition, stop: Option<&Stop>) -> Result<(), BrokerError> {
+        roster::note_stopped(self, group, partition, stop).await
+    }
+
+    async fn announce(&self, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError> {
+        roster::announce(self, worker, ttl, about).await
+    }
+
+    async fn depart(&self, worker: &str) -> Result<(), BrokerError> {
+        roster::depart(self, worker).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerEntry>, BrokerError> {
+        roster::workers(self).await
+    }
+
+    async fn erase(&self) -> Result<u64, BrokerError> {
+        const DOING: &str = "erasing an app";
+        let unexpected = |why| self.connection.unexpected(DOING, why);
+        let (mut cursor, mut erased) = ("0".to_owned(), 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(&cursor).arg("MATCH").arg(self.keys.pattern()).arg("COUNT").arg(1000);
+            let mut page = Reply::of(self.connection.ask(DOING, &scan).await?).map_err(unexpected)?;
+            cursor = page.text("cursor").map_err(unexpected)?;
+            let mut unlink = redis::cmd("UNLINK");
+            let mut any = false;
+            for key in page.list("keys").map_err(unexpected)? {
+                let key = reply::text(key).map_err(unexpected)?;
+                if self.keys.is_ours(&key) {
+                    unlink.arg(key);
+                    any = true;
+                }
+            }
+            if any {
+                let gone: u64 = reply::number(self.connection.ask(DOING, &unlink).await?).map_err(unexpected)?;
+                erased += gone;
+            }
+            if cursor == "0" {
+                return Ok(erased);
+            }
+        }
+    }
+}
