@@ -7,4 +7,5 @@ mod support;
 
 mod acquiring;
 mod servers;
+mod settling;
 mod world;

@@ -1,0 +1,579 @@
+//! Using a place and giving it up: commits, renewals, releases, what operators do.
+
+use redis::Value;
+use runnel::broker::{
+    Acquired, Broker, Commit, Committed, Fence, Forgotten, FrontMark, Intervention, Mark, Note, Renewed, Start,
+    StopKind, Trimmed,
+};
+use runnel::{EventId, Partition};
+
+use crate::support::{Options, Server};
+use crate::world::{World, code, id, ids};
+
+// --- commits --------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_commit_moves_the_group_so_that_everybody_sees_it() {
+    let world = World::new().await;
+    world.add(1..=10);
+    let owner = world.acquire("A").await;
+
+    assert_eq!(owner.commit(1, 5).await, Committed::Applied);
+
+    assert_eq!(world.group(), (id(5), Some(5), 0));
+    assert_eq!(world.fence("cursor").as_deref(), Some("5-0"));
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_applied_once() {
+    let world = World::new().await;
+    world.add(1..=10);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 5, 5);
+    commit.done = ids([7]);
+
+    assert_eq!(owner.send(commit.clone()).await, Committed::Applied);
+    let _: Value = world.does("SREM D 7-0");
+    assert_eq!(owner.send(commit).await, Committed::Applied);
+
+    assert_eq!(world.does::<u64>("SCARD D"), 0, "the resend did nothing");
+    assert_eq!(owner.commit(2, 6).await, Committed::Applied);
+}
+
+#[tokio::test]
+async fn a_number_out_of_turn_is_a_gap_and_moves_nothing() {
+    let world = World::new().await;
+    world.add(1..=10);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 5).await;
+    owner.commit(2, 6).await;
+
+    for n in [0, 1, 4, u64::MAX] {
+        assert_eq!(owner.commit(n, 9).await, Committed::Gap { have: 2 }, "{n}");
+    }
+    assert_eq!(world.group().0, id(6));
+}
+
+#[tokio::test]
+async fn after_a_release_nothing_is_committed() {
+    let world = World::new().await;
+    world.add(1..=3);
+    let owner = world.acquire("A").await;
+    owner.release().await;
+
+    for n in [0, 1, 2] {
+        assert_eq!(owner.commit(n, 3).await, Committed::Fenced { by: String::new() }, "{n}");
+    }
+    assert_eq!(world.group().0, id(0));
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_still_settles_while_nobody_else_came() {
+    let world = World::new().await;
+    world.add(1..=3);
+    let owner = world.acquire("A").await;
+    world.expire();
+
+    assert_eq!(owner.commit(1, 2).await, Committed::Applied);
+    assert!(matches!(owner.renew(2).await, Renewed::Ours { .. }));
+}
+
+#[tokio::test]
+async fn ids_settled_ahead_are_added_and_passed_ones_removed() {
+    let world = World::new().await;
+    world.add(1..=20);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 2, 2);
+    commit.done = ids([4, 5, 8]);
+    owner.send(commit).await;
+    let mut commit = owner.commits(2, 5, 5);
+    (commit.done, commit.passed) = (ids([9]), ids([4, 5]));
+    owner.send(commit).await;
+
+    let mut left: Vec<String> = world.does("SMEMBERS D");
+    left.sort_unstable();
+    assert_eq!(left, ["8-0", "9-0"]);
+}
+
+#[tokio::test]
+async fn thousands_of_ids_fit_in_one_commit() {
+    let world = World::new().await;
+    world.fill(3000);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 1, 1);
+    commit.done = ids(3..3000);
+    owner.send(commit).await;
+    assert_eq!(world.does::<u64>("SCARD D"), 2997);
+
+    let next = world.take_over("B").await;
+    assert_eq!(next.owned.done, ids(3..3000));
+    let mut commit = next.commits(1, 2999, 2999);
+    commit.passed = ids(3..3000);
+    next.send(commit).await;
+    assert_eq!(world.does::<u64>("EXISTS D"), 0);
+}
+
+#[tokio::test]
+async fn many_commits_go_together_and_each_has_its_own_answer() {
+    let world = World::new().await;
+    let mut commits = Vec::new();
+    let mut stream = crate::world::facts("orders");
+    stream.partitions = 3;
+    let stream = std::sync::Arc::new(stream);
+    for n in 0..3 {
+        let mut wish = world.wish("A");
+        wish.place.partition = Partition(n);
+        wish.place.group.stream = stream.clone();
+        let Acquired::Owned(owned) = world.broker.acquire(&wish).await.unwrap() else { panic!("it is free") };
+        commits.push(Commit {
+            place: wish.place,
+            fence: Fence { nonce: "A".into(), epoch: owned.epoch },
+            n: 1,
+            position: EventId::ZERO,
+            entries_read: None,
+            seen: EventId::ZERO,
+            front: FrontMark::Keep,
+            done: vec![],
+            passed: vec![],
+        });
+    }
+    commits[1].n = 5;
+    commits[2].fence.nonce = "Z".into();
+
+    let answers = world.broker.commit(&commits).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+
+    assert_eq!(answers, [Committed::Applied, Committed::Gap { have: 0 }, Committed::Fenced { by: "A".into() }]);
+}
+
+#[tokio::test]
+async fn an_unknown_count_of_entries_is_no_hindrance() {
+    let world = World::new().await;
+    world.add(1..=9);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 9, 0);
+    commit.entries_read = None;
+
+    assert_eq!(owner.send(commit).await, Committed::Applied);
+
+    let Renewed::Ours { entries_read, notes, .. } = owner.renew(9).await else { panic!("A owns it") };
+    assert_eq!((entries_read, notes, world.group().1), (Some(9), vec![], Some(0)));
+}
+
+#[tokio::test]
+async fn a_group_or_stream_that_is_gone_is_told_and_nothing_is_settled() {
+    for gone in ["XGROUP DESTROY P billing", "DEL P"] {
+        let world = World::new().await;
+        world.add(1..=5);
+        let owner = world.acquire("A").await;
+        let _: Value = world.does(gone);
+        let mut commit = owner.commits(1, 5, 5);
+        commit.done = ids([9]);
+
+        assert_eq!(owner.commit(1, 5).await, Committed::GroupMissing);
+        assert_eq!(owner.send(commit).await, Committed::GroupMissing);
+        assert_eq!(owner.renew(5).await, Renewed::GroupMissing);
+        assert_eq!((world.fence("cursor").as_deref(), world.does::<u64>("EXISTS D")), (Some("0-0"), 0));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_to_keys_of_a_wrong_type_changes_nothing() {
+    for key in ["P", "D"] {
+        let world = World::new().await;
+        world.add(1..=5);
+        let owner = world.acquire("A").await;
+        let _: Value = world.does(&format!("SET {key} x"));
+        let mut commit = owner.commits(1, 5, 5);
+        commit.done = ids([9]);
+        commit.front = FrontMark::Set { id: id(6), fails: 1 };
+
+        let error = owner.try_send(commit).await.unwrap_err();
+
+        assert_eq!(code(&error), "WRONGTYPE", "{error}");
+        assert_eq!((world.fence("cursor").as_deref(), world.fence("head").as_deref()), (Some("0-0"), Some("")));
+        if key == "D" {
+            assert_eq!(world.group().0, id(0));
+        }
+    }
+}
+
+// --- renewals -------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_renewal_prolongs_the_lease_and_tells_how_far_the_stream_is() {
+    let world = World::new().await;
+    world.add(1..=10);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 4).await;
+    world.expire();
+
+    let renewed = owner.renew(6).await;
+
+    let ours = Renewed::Ours { last: id(10), lag: Some(6), entries_read: Some(4), notes: vec![] };
+    assert_eq!(renewed, ours);
+    assert!(matches!(world.try_acquire("B").await.unwrap(), Acquired::Held { .. }));
+}
+
+#[tokio::test]
+async fn a_renewal_by_somebody_else_is_fenced() {
+    let world = World::new().await;
+    let old = world.acquire("A").await;
+    let new = world.take_over("B").await;
+
+    assert_eq!(old.renew(0).await, Renewed::Fenced { by: "B".into() });
+    new.release().await;
+    assert_eq!(new.renew(0).await, Renewed::Fenced { by: String::new() });
+}
+
+#[tokio::test]
+async fn a_renewal_finds_what_nobody_told_the_owner() {
+    let world = World::new().await;
+    world.add(1..=9);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 5).await;
+    let notes = async |read| match owner.renew(read).await {
+        Renewed::Ours { notes, .. } => notes,
+        other => panic!("{other:?}"),
+    };
+
+    assert_eq!(notes(12).await, [Note::ReadPositionAhead]);
+    let _: Value = world.does("XGROUP SETID P billing 3-0");
+    assert_eq!(notes(5).await, [Note::MovedBack { from: id(5), to: id(3) }]);
+    let _: Value = world.does("XGROUP SETID P billing 7-0");
+    assert_eq!(notes(5).await, [Note::ForwardMoveIgnored { to: id(7) }]);
+    let _: Value = world.does("XGROUP SETID P billing 5-0");
+    let _: Value = world.does("XGROUP CREATECONSUMER P billing stranger");
+    assert_eq!(notes(5).await, [Note::ForeignConsumers]);
+}
+
+#[tokio::test]
+async fn events_deleted_unread_are_a_gap_when_the_end_is_reached_and_lag_is_repaired() {
+    let world = World::new().await;
+    world.add(1..=10);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 2).await;
+    let _: Value = world.does("XTRIM P MAXLEN 5");
+    owner.send(owner.commits(2, 10, 7)).await;
+
+    let Renewed::Ours { notes, entries_read, .. } = owner.renew(10).await else { panic!("A owns it") };
+
+    assert_eq!((notes, entries_read, world.group().1), (vec![Note::Gap { entries: 3 }], Some(10), Some(0)));
+}
+
+// --- releases -------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_released_place_is_free_at_once_and_a_resend_is_harmless() {
+    let world = World::new().await;
+    let owner = world.acquire("A").await;
+
+    assert!(owner.release().await);
+    assert!(owner.release().await, "it was ours");
+
+    let next = world.acquire("B").await;
+    assert!(!next.owned.unclean);
+    assert!(owner.release().await, "it had been ours");
+    assert!(matches!(next.renew(0).await, Renewed::Ours { .. }), "the resend did not touch B's ownership");
+}
+
+#[tokio::test]
+async fn a_place_that_was_taken_over_is_not_released_by_its_old_owner() {
+    let world = World::new().await;
+    let old = world.acquire("A").await;
+    let new = world.take_over("B").await;
+    let mark = Mark { kind: StopKind::Halted, at: id(1), error: "late".into() };
+
+    assert!(!world.broker.release(&world.place, &old.fence, Some(&mark)).await.unwrap());
+
+    assert_eq!(world.fence("state").as_deref(), Some("ok"));
+    assert!(matches!(new.renew(0).await, Renewed::Ours { .. }));
+}
+
+#[tokio::test]
+async fn a_pause_survives_a_release() {
+    let world = World::new().await;
+    let owner = world.acquire("A").await;
+    let _: Value = world.does("HSET F state paused");
+    let mark = Mark { kind: StopKind::Halted, at: id(1), error: "later".into() };
+
+    world.broker.release(&world.place, &owner.fence, Some(&mark)).await.unwrap();
+
+    assert_eq!(world.fence("state").as_deref(), Some("paused"));
+}
+
+// --- operators ------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_reset_fences_out_the_owner_and_moves_anywhere() {
+    let world = World::new().await;
+    world.add(1..=9);
+    for (n, (start, position)) in
+        [(Start::After(id(5)), 5), (Start::End, 9), (Start::Beginning, 0), (Start::After(id(7)), 7)]
+            .into_iter()
+            .enumerate()
+    {
+        let owner = world.acquire(&format!("A{n}")).await;
+        let mut commit = owner.commits(1, 3, 3);
+        (commit.done, commit.front) = (ids([8]), FrontMark::Set { id: id(4), fails: 3 });
+        owner.send(commit).await;
+
+        let at = world.broker.intervene(&world.place, &Intervention::Reset(start)).await.unwrap();
+
+        assert_eq!(at, id(position));
+        assert_eq!(owner.commit(2, 9).await, Committed::Fenced { by: String::new() });
+        let next = world.acquire(&format!("B{n}")).await;
+        assert_eq!((next.owned.position, next.owned.done.clone(), next.owned.front), (id(position), vec![], None));
+        assert_eq!((next.owned.unclean, next.owned.notes.clone()), (false, vec![]));
+        next.release().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reset_of_a_processor_that_never_ran_makes_its_group() {
+    let world = World::new().await;
+
+    let at = world.broker.intervene(&world.place, &Intervention::Reset(Start::End)).await.unwrap();
+
+    assert_eq!((at, world.group().0), (EventId::ZERO, EventId::ZERO));
+    assert!(world.does::<bool>("SISMEMBER G billing"));
+}
+
+#[tokio::test]
+async fn a_reset_to_the_start_of_a_trimmed_stream_counts_what_is_left_as_lag() {
+    let world = World::new().await;
+    world.add(1..=9);
+    let _: Value = world.does("XTRIM P MINID 6-0");
+
+    world.broker.intervene(&world.place, &Intervention::Reset(Start::Beginning)).await.unwrap();
+
+    assert_eq!(world.group().1, Some(4));
+    assert_eq!(world.acquire("A").await.owned.notes, []);
+}
+
+async fn stopped_at_3(world: &World, kind: StopKind) {
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 2, 2);
+    commit.front = FrontMark::Set { id: id(3), fails: 4 };
+    owner.send(commit).await;
+    let mark = Mark { kind, at: id(3), error: "boom".into() };
+    world.broker.release(&world.place, &owner.fence, Some(&mark)).await.unwrap();
+}
+
+#[tokio::test]
+async fn resuming_tries_the_event_in_front_again_with_its_counts_at_zero() {
+    let world = World::new().await;
+    stopped_at_3(&world, StopKind::Quarantined).await;
+
+    let at = world.broker.intervene(&world.place, &Intervention::Resume).await.unwrap();
+
+    let owned = world.acquire("B").await.owned;
+    assert_eq!((at, owned.position, owned.front), (id(2), id(2), None));
+}
+
+#[tokio::test]
+async fn skipping_goes_past_the_marked_event() {
+    let world = World::new().await;
+    stopped_at_3(&world, StopKind::Quarantined).await;
+
+    let at = world.broker.intervene(&world.place, &Intervention::Skip).await.unwrap();
+
+    let owned = world.acquire("B").await.owned;
+    assert_eq!((at, owned.position, owned.entries_read, owned.front), (id(3), id(3), Some(3), None));
+    assert_eq!(world.group().1, Some(2));
+}
+
+#[tokio::test]
+async fn skipping_without_a_mark_goes_past_the_next_event_that_is_not_settled() {
+    let world = World::new().await;
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 2, 2);
+    commit.done = ids([3]);
+    owner.send(commit).await;
+
+    assert_eq!(world.broker.intervene(&world.place, &Intervention::Skip).await.unwrap(), id(4));
+    assert_eq!(world.broker.intervene(&world.place, &Intervention::Skip).await.unwrap(), id(5));
+    assert_eq!(world.broker.intervene(&world.place, &Intervention::Skip).await.unwrap(), id(5), "nothing is left");
+}
+
+#[tokio::test]
+async fn a_paused_place_is_stopped_until_it_is_resumed() {
+    let world = World::new().await;
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 2).await;
+
+    world.broker.intervene(&world.place, &Intervention::Pause).await.unwrap();
+
+    assert_eq!(owner.commit(2, 3).await, Committed::Fenced { by: String::new() });
+    assert!(!owner.release().await);
+    let stopped = world.try_acquire("B").await.unwrap();
+    assert!(
+        matches!(&stopped, Acquired::Stopped(stop) if stop.kind == StopKind::Paused && stop.since > 0),
+        "{stopped:?}"
+    );
+    world.broker.intervene(&world.place, &Intervention::Resume).await.unwrap();
+    assert_eq!(world.acquire("C").await.owned.position, id(2));
+}
+
+#[tokio::test]
+async fn a_place_nobody_ever_owned_can_be_paused() {
+    let world = World::new().await;
+
+    world.broker.intervene(&world.place, &Intervention::Pause).await.unwrap();
+
+    assert!(matches!(world.try_acquire("A").await.unwrap(), Acquired::Stopped(_)));
+    assert_eq!(world.does::<u64>("EXISTS P"), 0);
+}
+
+#[tokio::test]
+async fn every_intervention_rings_the_bell_and_takes_the_note_back() {
+    let world = World::new().await;
+    let group = &world.place.group;
+    let changes = [Intervention::Reset(Start::End), Intervention::Resume, Intervention::Skip, Intervention::Pause];
+    for (n, change) in (1..).zip(changes) {
+        let stop = runnel::broker::Stop { kind: StopKind::Halted, at: id(1), error: String::new(), since: 0 };
+        world.broker.note_stopped(group, Partition(0), Some(&stop)).await.unwrap();
+
+        world.broker.intervene(&world.place, &change).await.unwrap();
+
+        assert_eq!(world.does::<u64>("XLEN C"), 2 * n);
+        assert_eq!(world.does::<Option<String>>("HGET M s:0"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_processor_leaves_nothing_behind() {
+    let world = World::new().await;
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    let mut commit = owner.commits(1, 2, 2);
+    commit.done = ids([4]);
+    owner.send(commit).await;
+    let group = &world.place.group;
+    world.broker.beat(group, "m", crate::world::TTL, None).await.unwrap();
+    let forget = async || world.broker.forget(group).await.unwrap();
+
+    assert_eq!(forget().await, Forgotten::Owned { by: "worker-A".into(), partition: Partition(0) });
+    assert_eq!(world.group().0, id(2), "a refusal changes nothing");
+    owner.release().await;
+    assert_eq!(forget().await, Forgotten::Gone { partitions: 1 });
+
+    let left: u64 = world.does("EXISTS F D G M B C");
+    let groups: Vec<Value> = world.does("XINFO GROUPS P");
+    assert_eq!((left, groups.len(), world.does::<u64>("XLEN P")), (0, 0, 5));
+    assert_eq!(forget().await, Forgotten::Gone { partitions: 0 });
+}
+
+// --- trimming -------------------------------------------------------------------------------------------------------
+
+async fn trim(world: &World) -> Trimmed {
+    world.broker.trim(&world.place.group.stream, Partition(0)).await.unwrap()
+}
+
+fn held(trimmed: Trimmed) -> String {
+    match trimmed {
+        Trimmed::Held { reason } => reason,
+        other => panic!("it was not held back: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn only_what_every_group_has_settled_is_trimmed() {
+    let world = World::new().await;
+    world.add(1..=100);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 50).await;
+    let _: Value = world.does("XGROUP CREATE P foreign 30-0");
+
+    assert_eq!(trim(&world).await, Trimmed::Cut { entries: 29, before: id(30) });
+    assert_eq!(world.group().1, Some(50));
+    let _: Value = world.does("XREADGROUP GROUP foreign c COUNT 30 STREAMS P >");
+    assert_eq!(trim(&world).await, Trimmed::Cut { entries: 1, before: id(31) });
+}
+
+#[tokio::test]
+async fn a_partition_without_readers_keeps_everything() {
+    let world = World::new().await;
+    assert_eq!(trim(&world).await, Trimmed::Cut { entries: 0, before: id(0) });
+    world.add(1..=5);
+
+    assert!(held(trim(&world).await).contains("no processor"));
+}
+
+#[tokio::test]
+async fn a_registered_processor_without_a_group_holds_everything_back_by_name() {
+    let world = World::new().await;
+    world.add(1..=5);
+    world.acquire("A").await.commit(1, 5).await;
+    let _: Value = world.does("SADD G shipping");
+
+    assert!(held(trim(&world).await).contains("`shipping`"));
+    assert_eq!(world.does::<u64>("XLEN P"), 5);
+}
+
+#[tokio::test]
+async fn a_foreign_reader_in_our_group_holds_everything_back_by_name() {
+    let world = World::new().await;
+    world.add(1..=5);
+    world.acquire("A").await.commit(1, 2).await;
+    let _: Value = world.does("XREADGROUP GROUP billing stranger COUNT 2 NOACK STREAMS P >");
+
+    assert!(held(trim(&world).await).contains("`billing`"));
+}
+
+#[tokio::test]
+async fn a_group_moved_ahead_by_hand_does_not_let_unsettled_events_go() {
+    let world = World::new().await;
+    world.add(1..=9);
+    world.acquire("A").await.commit(1, 3).await;
+    let _: Value = world.does("XGROUP SETID P billing 8-0");
+
+    assert_eq!(trim(&world).await, Trimmed::Cut { entries: 2, before: id(3) });
+}
+
+// --- servers that misbehave -----------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_server_that_lost_its_scripts_gets_them_again() {
+    let world = World::new().await;
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    owner.commit(1, 1).await;
+    let _: Value = world.does("SCRIPT FLUSH");
+
+    assert_eq!(owner.commit(2, 2).await, Committed::Applied);
+    assert!(matches!(owner.renew(2).await, Renewed::Ours { .. }));
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_events_and_lets_work_go_on() {
+    let server = Server::start(Options::redis());
+    let world = World::on(&server).await;
+    world.add(1..=9);
+    let owner = world.acquire("A").await;
+    server.config("maxmemory", "1mb");
+
+    let entry = runnel::broker::NewEntry {
+        partition: Partition(0),
+        id: None,
+        fields: runnel::event::Fields::from_pairs([("data", "x")]),
+    };
+    let appended = world.broker.append(&world.place.group.stream, vec![entry]).await.unwrap();
+    assert_eq!(code(appended.ids[0].as_ref().unwrap_err()), "OOM");
+
+    let mut commit = owner.commits(1, 4, 4);
+    commit.done = ids([6]);
+    assert_eq!(owner.send(commit).await, Committed::Applied);
+    assert!(matches!(owner.renew(4).await, Renewed::Ours { .. }));
+    assert!(owner.release().await);
+    let next = world.acquire("B").await;
+    assert_eq!(next.owned.position, id(4));
+    assert_eq!(trim(&world).await, Trimmed::Cut { entries: 3, before: id(4) });
+    let group = &world.place.group;
+    world.broker.beat(group, "m", crate::world::TTL, None).await.unwrap();
+    world.broker.swap(group, 0, "plan", &[], "join").await.unwrap();
+    world.broker.announce("w", crate::world::TTL, "{}").await.unwrap();
+    world.broker.declare(&crate::world::facts("orders")).await.unwrap();
+}
