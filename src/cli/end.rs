@@ -12,6 +12,8 @@ use crate::logs::escape;
 pub(crate) enum End {
     /// Something failed.
     Failed(Failure),
+    /// It was not done, for a reason that is no failure of anything.
+    Refused(String),
     /// It was asked in a way that cannot be understood.
     Usage(String),
     /// Nobody reads what we write any more (`| head`): no failure.
@@ -27,7 +29,7 @@ impl End {
             Self::Failed(failure) => code_of(failure),
             Self::Usage(_) => 2,
             Self::Closed => 0,
-            Self::Unwritten(_) => 1,
+            Self::Refused(_) | Self::Unwritten(_) => 1,
         }
     }
 
@@ -50,7 +52,8 @@ impl End {
 }
 
 fn code_of(failure: &Failure) -> u8 {
-    let unavailable = |error: &BrokerError| matches!(error, BrokerError::Unavailable { .. } | BrokerError::Unclear { .. });
+    let unavailable =
+        |error: &BrokerError| matches!(error, BrokerError::Unavailable { .. } | BrokerError::Unclear { .. });
     match failure {
         Failure::NotFound(_) => 3,
         Failure::Halted(_) => 70,
@@ -65,7 +68,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failure) => failure.fmt(f),
-            Self::Usage(text) => f.write_str(text),
+            Self::Usage(text) | Self::Refused(text) => f.write_str(text),
             Self::Closed => f.write_str("nobody reads the output"),
             Self::Unwritten(error) => write!(f, "the result cannot be written: {error}"),
         }
@@ -101,6 +104,8 @@ mod tests {
             (End::from(Failure::Broker { doing: "look".into(), source: gone() }), 69),
             (End::from(Failure::Unusable { text: "x".into(), source: gone() }), 69),
             (End::from(io::Error::from(io::ErrorKind::BrokenPipe)), 0),
+            (End::Refused("x".into()), 1),
+            (End::Usage("x".into()), 2),
             (End::from(io::Error::other("disk full")), 1),
         ] {
             assert_eq!(end.code(), code, "{end:?}");
@@ -110,7 +115,8 @@ mod tests {
     #[test]
     fn an_error_is_told_with_its_causes_and_without_control_characters() {
         let source = Arc::new(io::Error::other("refused\x1b[2J"));
-        let failure = Failure::Broker { doing: "look".into(), source: BrokerError::Unavailable { address: "h".into(), source } };
+        let failure =
+            Failure::Broker { doing: "look".into(), source: BrokerError::Unavailable { address: "h".into(), source } };
 
         let report = End::from(failure).report();
 

@@ -40,7 +40,7 @@ pub(crate) enum LineError {
         /// The line.
         line: u64,
         /// Why.
-        source: Failure,
+        source: Box<Failure>,
     },
 }
 

@@ -46,7 +46,10 @@ impl JsonFeeder {
     ) -> Result<Self, Failure> {
         let stream = lookup::stream(&*broker, stream).await?;
         let codec = AnyCodec::from_name(&stream.codec).map_err(|unknown| {
-            Failure::Invalid(format!("stream `{}` cannot be fed from here: {unknown}; use its own program", stream.name))
+            Failure::Invalid(format!(
+                "stream `{}` cannot be fed from here: {unknown}; use its own program",
+                stream.name
+            ))
         })?;
         let placing = placing(&stream, options)?;
         let mut room = Room::new(settings);
@@ -121,7 +124,7 @@ impl Feeder for JsonFeeder {
     async fn send(&self, lines: &[Line]) -> Result<Vec<EventId>, LineError> {
         let entries: Vec<NewEntry> = lines.iter().map(|line| self.entry(line)).collect::<Result<_, _>>()?;
         let Some(first) = lines.first() else { return Ok(Vec::new()) };
-        let unsent = |line: u64, source: Failure| LineError::Unsent { line, source };
+        let unsent = |line: u64, source: Failure| LineError::Unsent { line, source: source.into() };
         let mut room = self.room.lock().await;
         let partitions: BTreeMap<Partition, ()> = entries.iter().map(|entry| (entry.partition, ())).collect();
         for partition in partitions.into_keys() {

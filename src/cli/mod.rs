@@ -46,8 +46,6 @@ pub(crate) struct Names {
     pub(crate) program: String,
     /// The app; none where `--app` must tell it.
     pub(crate) app: Option<String>,
-    /// Streams the program declares.
-    pub(crate) streams: Vec<String>,
     /// Processors the program has.
     pub(crate) processors: Vec<String>,
     /// Whether it can run a worker.
@@ -202,7 +200,6 @@ mod tests {
         Names {
             program: "shop".into(),
             app: Some("shop".into()),
-            streams: vec!["orders".into()],
             processors: vec!["billing".into(), "totals".into()],
             has_worker: true,
         }
@@ -235,7 +232,10 @@ mod tests {
     #[test]
     fn a_misspelt_processor_is_answered_with_the_nearest() {
         let end = worker(&["worker", "--processors", "biling"]).unwrap_err();
-        assert_eq!((end.code(), end.to_string().as_str()), (3, "there is no processor `biling`; did you mean `billing`?"));
+        assert_eq!(
+            (end.code(), end.to_string().as_str()),
+            (3, "there is no processor `biling`; did you mean `billing`?")
+        );
     }
 
     #[test]
@@ -243,7 +243,8 @@ mod tests {
         let line = ["shop", "--key-prefix", "a-", "status", "--set", "max_crashes=7", "--redis-url", "memory://"];
         let matches = command(&names()).try_get_matches_from(line).unwrap();
         let given = overrides(matches.subcommand().unwrap().1).unwrap();
-        let expected = Overrides::new().with("redis_url", "memory://").with("key_prefix", "a-").with("max_crashes", "7");
+        let expected =
+            Overrides::new().with("redis_url", "memory://").with("key_prefix", "a-").with("max_crashes", "7");
         assert!(given == expected, "{given:?}");
         assert!(overrides(&matches).unwrap() == expected);
     }

@@ -17,7 +17,8 @@ use super::stream::server_now;
 use super::{End, Host, Out};
 
 pub(super) fn command() -> Command {
-    let stream = || Arg::new("stream").long("stream").value_name("STREAM").help("Where several streams have one of that name");
+    let stream =
+        || Arg::new("stream").long("stream").value_name("STREAM").help("Where several streams have one of that name");
     let named = |name: &'static str, about: &'static str| {
         let processor = Arg::new("processor").value_name("PROCESSOR").required(true);
         Command::new(name).about(about).arg(processor).arg(stream())
@@ -36,7 +37,11 @@ pub(super) fn command() -> Command {
         .subcommand(named("show", "One processor, partition by partition"))
         .subcommand(
             chosen(named("reset", "Move its positions, and lift every mark"), "Only these partitions")
-                .arg(start.help("0: process everything again, $: skip everything there is, after an id, or from a time on"))
+                .arg(
+                    start.help(
+                        "0: process everything again, $: skip everything there is, after an id, or from a time on",
+                    ),
+                )
                 .arg(force.help("Also where a worker owns the partition: it loses it")),
         )
         .subcommand(chosen(named("resume", "Try the failing event again"), "Only these; else all stopped ones"))
@@ -129,14 +134,15 @@ fn chosen(verb: &str, matches: &ArgMatches, surveyed: &Surveyed, report: &Proces
         _ => (0..count).collect(),
     };
     if found.is_empty() {
-        let more = if verb == "skip" { "; to skip the next event of a running one, name it with --partition" } else { "" };
+        let more =
+            if verb == "skip" { "; to skip the next event of a running one, name it with --partition" } else { "" };
         return Err(Failure::NotFound(format!("no partition of `{}` is stopped{more}", report.name)).into());
     }
     Ok(found)
 }
 
 /// A reset under the hands of a worker would fence it out, and repeat or lose what it has in hand.
-fn refuse_owned(report: &ProcessorReport, chosen: &[u32]) -> Result<(), Failure> {
+fn refuse_owned(report: &ProcessorReport, chosen: &[u32]) -> Result<(), End> {
     let owners: Vec<String> = report
         .owners
         .iter()
@@ -148,8 +154,7 @@ fn refuse_owned(report: &ProcessorReport, chosen: &[u32]) -> Result<(), Failure>
     if owners.is_empty() {
         return Ok(());
     }
-    // Not `Invalid`: the command is right, and will be when the workers are gone.
-    Err(Failure::Disagreement(format!(
+    Err(End::Refused(format!(
         "processor `{}` is running: {} own partitions of it; stop these workers first, or repeat with --force, which takes \
          the partitions from them",
         report.name,
@@ -215,8 +220,12 @@ async fn change_one(
     let place = Place { group: group.clone(), partition };
     let doing = || format!("change partition {partition} of processor `{}`", group.processor);
     let position = broker.intervene(&place, change).await.doing(doing)?;
-    let stop = (*change == Intervention::Pause)
-        .then(|| Stop { kind: StopKind::Paused, at: position, error: String::new(), since: now });
+    let stop = (*change == Intervention::Pause).then(|| Stop {
+        kind: StopKind::Paused,
+        at: position,
+        error: String::new(),
+        since: now,
+    });
     broker.note_stopped(group, partition, stop.as_ref()).await.doing(doing)?;
     Ok(position)
 }
@@ -224,16 +233,14 @@ async fn change_one(
 async fn forget(broker: &dyn Broker, group: &Group, out: &mut Out) -> Result<(), End> {
     let name = &group.processor;
     match broker.forget(group).await.doing(|| format!("forget processor `{name}`"))? {
-        Forgotten::Gone { partitions } if out.is_json() => {
-            out.object(&serde_json::json!({ "processor": **name, "stream": group.stream.name, "partitions": partitions }))
-        }
+        Forgotten::Gone { partitions } if out.is_json() => out
+            .object(&serde_json::json!({ "processor": **name, "stream": group.stream.name, "partitions": partitions })),
         Forgotten::Gone { partitions } => out.line(&format!(
             "processor {name} is forgotten in {partitions} partitions of stream {}: trimming no longer waits for it",
             group.stream.name
         )),
-        Forgotten::Owned { by, partition } => Err(Failure::Disagreement(format!(
+        Forgotten::Owned { by, partition } => Err(End::Refused(format!(
             "processor `{name}` is running: worker {by} owns partition {partition}; stop its workers first"
-        ))
-        .into()),
+        ))),
     }
 }

@@ -179,7 +179,9 @@ fn held_back(partitions: &[PartitionSurvey]) -> Option<HeldBack> {
     }
     // Nothing known weighs more than any number.
     let heaviest = kept.into_iter().max_by_key(|(_, events)| events.unwrap_or(u64::MAX));
-    heaviest.filter(|(_, events)| *events != Some(0)).map(|(name, events)| HeldBack { processor: name.to_owned(), events })
+    heaviest
+        .filter(|(_, events)| *events != Some(0))
+        .map(|(name, events)| HeldBack { processor: name.to_owned(), events })
 }
 
 #[cfg(test)]

@@ -24,9 +24,15 @@ const PAGE: usize = 500;
 const TOLD: usize = 20;
 
 pub(super) fn one() -> Command {
-    arguments(Command::new("send").about("Send one event").arg(stream()).arg(
-        Arg::new("json").value_name("JSON|-").required(true).allow_hyphen_values(true).help("The record, or - to read it from stdin"),
-    ))
+    arguments(
+        Command::new("send").about("Send one event").arg(stream()).arg(
+            Arg::new("json")
+                .value_name("JSON|-")
+                .required(true)
+                .allow_hyphen_values(true)
+                .help("The record, or - to read it from stdin"),
+        ),
+    )
 }
 
 pub(super) fn many() -> Command {
@@ -41,7 +47,12 @@ fn stream() -> Arg {
 
 fn arguments(command: Command) -> Command {
     command
-        .arg(Arg::new("key").long("key").value_name("FIELD").help("The field that is the key, where the program does not know it"))
+        .arg(
+            Arg::new("key")
+                .long("key")
+                .value_name("FIELD")
+                .help("The field that is the key, where the program does not know it"),
+        )
         .arg(
             Arg::new("partition")
                 .long("partition")
@@ -76,9 +87,9 @@ pub(super) async fn run_one(matches: &ArgMatches, host: &dyn Host, out: &mut Out
         Ok(ids) => ids,
         Err(LineError::Bad { why, .. }) => {
             let text = format!("this is no record of stream `{}`: {why}; nothing was sent", named(matches));
-            return Err(Failure::Invalid(text).into());
+            return Err(End::Refused(text));
         }
-        Err(LineError::Unsent { source, .. }) => return Err(source.into()),
+        Err(LineError::Unsent { source, .. }) => return Err((*source).into()),
     };
     print_ids(&ids, out)
 }
@@ -135,7 +146,7 @@ fn unread(path: &str, error: &std::io::Error) -> End {
     let text = format!("{} cannot be read: {error}", shown(path));
     match error.kind() {
         std::io::ErrorKind::NotFound => Failure::NotFound(text).into(),
-        _ => Failure::Invalid(text).into(),
+        _ => End::Refused(text),
     }
 }
 
@@ -159,7 +170,12 @@ fn check_all(feeder: &dyn Feeder, path: &str) -> Result<u64, End> {
         0 => String::new(),
         more => format!("\n... and {} more", grouped(more)),
     };
-    Err(Failure::Invalid(format!("{}{more}\nnothing was sent: {} of {} lines are bad", told.join("\n"), grouped(bad), grouped(count))).into())
+    Err(End::Refused(format!(
+        "{}{more}\nnothing was sent: {} of {} lines are bad",
+        told.join("\n"),
+        grouped(bad),
+        grouped(count)
+    )))
 }
 
 struct Sending<'a> {
@@ -181,12 +197,14 @@ impl Sending<'_> {
                 self.bar.finish_and_clear();
                 let text = format!("{}:{error}\n{} events were sent before", self.name, grouped(self.sent));
                 Err(match error {
-                    LineError::Bad { .. } => Failure::Invalid(text).into(),
-                    // The code of the cause tells an outage from a refusal; the text tells the rest.
-                    LineError::Unsent { source: Failure::Broker { source, .. }, .. } => {
-                        Failure::Broker { doing: format!("send all events: {text}"), source }.into()
-                    }
-                    LineError::Unsent { .. } => Failure::Full(text).into(),
+                    LineError::Bad { .. } => End::Refused(text),
+                    LineError::Unsent { source, .. } => match *source {
+                        // The code of the cause tells an outage from a refusal; the text tells the rest.
+                        Failure::Broker { source, .. } => {
+                            Failure::Broker { doing: format!("send all events: {text}"), source }.into()
+                        }
+                        _ => End::Refused(text),
+                    },
                 })
             }
         }
@@ -223,7 +241,7 @@ impl Sending<'_> {
             if let Err(why) = broken {
                 self.bar.finish_and_clear();
                 let sent = grouped(self.sent);
-                return Err(Failure::Invalid(format!("{why}\n{sent} events were sent before")).into());
+                return Err(End::Refused(format!("{why}\n{sent} events were sent before")));
             }
         }
         Ok(())

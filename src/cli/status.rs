@@ -12,7 +12,8 @@ use super::workers::WorkerReport;
 use super::{End, Host, Out};
 
 pub(super) fn command() -> Command {
-    Command::new("status").about("Streams, processors and workers: who owns what, how far behind, what is stopped and why")
+    Command::new("status")
+        .about("Streams, processors and workers: who owns what, how far behind, what is stopped and why")
 }
 
 #[derive(Serialize)]
@@ -51,7 +52,12 @@ async fn gather(host: &dyn Host) -> Result<Status, Failure> {
 
 fn print(status: &Status, out: &mut Out) -> Result<(), End> {
     out.line(&format!("app {} on {} at {}", status.app, status.server, status.address))?;
-    out.line(&format!("persistence: {}; replicas: {}; workers: {}", status.persistence, status.replicas, status.workers.len()))?;
+    out.line(&format!(
+        "persistence: {}; replicas: {}; workers: {}",
+        status.persistence,
+        status.replicas,
+        status.workers.len()
+    ))?;
     if status.streams.is_empty() {
         return out.line("no stream was declared yet: streams are when they are first sent to or processed");
     }
@@ -88,9 +94,13 @@ pub(super) fn print_processors(processors: &[&ProcessorReport], out: &mut Out) -
     out.table(
         ["PROCESSOR", "STREAM", "LAG", "OWNED BY", "UNOWNED", "STOPPED"],
         processors.iter().map(|processor| {
-            let name = if processor.registered { processor.name.clone() } else { format!("{} (not ours)", processor.name) };
-            let owners: Vec<String> =
-                processor.owners.iter().map(|(worker, places)| format!("{worker}: {}", ranges(places.iter().copied()))).collect();
+            let name =
+                if processor.registered { processor.name.clone() } else { format!("{} (not ours)", processor.name) };
+            let owners: Vec<String> = processor
+                .owners
+                .iter()
+                .map(|(worker, places)| format!("{worker}: {}", ranges(places.iter().copied())))
+                .collect();
             let unowned = if processor.registered { ranges(processor.unowned.iter().copied()) } else { String::new() };
             let stopped = ranges(processor.stopped.iter().map(|stop| stop.partition));
             [name, processor.stream.clone(), or_unknown(processor.lag), owners.join("; "), unowned, stopped]

@@ -108,7 +108,13 @@ async fn show(name: &str, host: &dyn Host, out: &mut Out) -> Result<(), End> {
         ["PARTITION", "EVENTS", "EVER ADDED", "FIRST", "LAST"],
         shown.content.iter().map(|partition| {
             let [events, added] = [partition.events, partition.added].map(grouped);
-            [partition.partition.to_string(), events, added, partition.first.clone().unwrap_or_default(), partition.last.clone()]
+            [
+                partition.partition.to_string(),
+                events,
+                added,
+                partition.first.clone().unwrap_or_default(),
+                partition.last.clone(),
+            ]
         }),
     )?;
     let processors: Vec<_> = stream.processors.iter().collect();

@@ -32,7 +32,9 @@ pub(super) fn command() -> Command {
                 .help("0: the first event, $: the next one, after an id, or from a time on"),
         )
         .arg(Arg::new("partition").long("partition").value_name("N").value_parser(value_parser!(u32)))
-        .arg(Arg::new("count").long("count").value_name("N").value_parser(value_parser!(u64)).help("End after N events"))
+        .arg(
+            Arg::new("count").long("count").value_name("N").value_parser(value_parser!(u64)).help("End after N events"),
+        )
         .arg(
             Arg::new("no-follow")
                 .long("no-follow")
@@ -125,8 +127,10 @@ async fn follow(
     places: BTreeMap<u32, EventId>,
     printer: &mut Printer<'_>,
 ) -> Result<(), End> {
-    let mut reads: FuturesUnordered<_> =
-        places.into_iter().map(|(number, after)| read(broker, stream.clone(), Partition(number), after, false)).collect();
+    let mut reads: FuturesUnordered<_> = places
+        .into_iter()
+        .map(|(number, after)| read(broker, stream.clone(), Partition(number), after, false))
+        .collect();
     while let Some((partition, entries)) = reads.next().await {
         let entries = entries.doing(|| format!("read stream `{}`", stream.name))?;
         if printer.print(partition, &entries)? {
@@ -179,7 +183,8 @@ impl Printer<'_> {
 
     /// The record, where the stream's codec can read it; text where it is text; else how much there is.
     fn value(&self, name: &[u8], value: &[u8]) -> Value {
-        let decoded = self.codec.filter(|_| name == DATA.as_bytes()).and_then(|codec| codec.decode(value, &self.limits).ok());
+        let decoded =
+            self.codec.filter(|_| name == DATA.as_bytes()).and_then(|codec| codec.decode(value, &self.limits).ok());
         decoded.unwrap_or_else(|| match std::str::from_utf8(value) {
             Ok(text) => Value::from(text),
             Err(_) => Value::from(format!("<{} bytes>", value.len())),

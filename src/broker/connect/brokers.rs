@@ -22,9 +22,8 @@ pub(crate) struct Brokers {
 impl Brokers {
     /// Those of this app.
     pub(crate) fn of(app: &str, settings: &Settings) -> Self {
-        let mut options = RedisOptions::default();
-        options.pool_size = settings.default_pool_size;
-        options.read_timeout = settings.default_read_timeout;
+        let (pool_size, read_timeout) = (settings.default_pool_size, settings.default_read_timeout);
+        let options = RedisOptions { pool_size, read_timeout, ..RedisOptions::default() };
         Self { app: app.to_owned(), prefix: settings.key_prefix.clone(), options }
     }
 }

@@ -37,8 +37,7 @@ fn sending(feeder: &Taking) -> Sending<'_> {
 #[test]
 fn lines_are_counted_as_an_editor_counts_them() {
     let mut lines = Lines::new(&b"a\r\n\n  \nb\nc"[..]);
-    let found: Vec<(u64, Vec<u8>)> =
-        lines.page(10).unwrap().into_iter().map(|line| (line.number, line.text)).collect();
+    let found: Vec<(u64, Vec<u8>)> = lines.page(10).unwrap().into_iter().map(|line| (line.number, line.text)).collect();
     assert_eq!(found, [(1, b"a".to_vec()), (4, b"b".to_vec()), (5, b"c".to_vec())]);
 }
 
