@@ -12,6 +12,7 @@
 //! Replies go in, reads and deliveries come out. It knows no connections and never waits.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -290,19 +291,33 @@ impl Demand {
     }
 
     /// Gives the entries of one key to everybody whom they follow on.
-    fn hand_out<R>(&mut self, line: Line, slot: &Slot, entries: Vec<Entry>, asked: usize, step: &mut Step<R>) {
-        let full = entries.len() >= asked;
-        for &ticket in &slot.tickets {
-            let Some(Waiting { wish, .. }) = self.line(line).wishes.get(&ticket) else { continue };
-            let from = entries.partition_point(|entry| entry.id <= wish.after);
-            let to = entries.len().min(from.saturating_add(wish.count));
-            let Some(last) = entries[from..to].last().map(|entry| entry.id) else { continue };
-            if to < entries.len() || (full && to - from < wish.count) {
-                self.hint(slot.key.clone(), Hint::MoreAfter(last));
+    fn hand_out<R>(&mut self, line: Line, slot: &Slot, mut entries: Vec<Entry>, asked: usize, step: &mut Step<R>) {
+        let Some((&last, others)) = slot.tickets.split_last() else { return };
+        for &ticket in others {
+            if let Some(part) = self.fulfil(line, ticket, &entries, asked) {
+                step.deliveries.push((ticket, Ok(entries[part].to_vec())));
             }
-            self.line_mut(line).remove(ticket);
-            step.deliveries.push((ticket, Ok(entries[from..to].to_vec())));
         }
+        if let Some(part) = self.fulfil(line, last, &entries, asked) {
+            entries.truncate(part.end);
+            entries.drain(..part.start);
+            step.deliveries.push((last, Ok(entries)));
+        }
+    }
+
+    /// The part of these entries that a wish gets, which is one no longer then. `None` leaves it waiting.
+    fn fulfil(&mut self, line: Line, ticket: Ticket, entries: &[Entry], asked: usize) -> Option<Range<usize>> {
+        let wish = &self.line(line).wishes.get(&ticket)?.wish;
+        let from = entries.partition_point(|entry| entry.id <= wish.after);
+        let to = entries.len().min(from.saturating_add(wish.count));
+        let last = entries[from..to].last()?.id;
+        let cut = to < entries.len();
+        let full = entries.len() >= asked && to - from < wish.count;
+        let fulfilled = self.line_mut(line).remove(ticket)?;
+        if cut || full {
+            self.hint(fulfilled.wish.key, Hint::MoreAfter(last));
+        }
+        Some(from..to)
     }
 
     /// Whoever was read directly and got nothing waits in a blocking read from now on.
