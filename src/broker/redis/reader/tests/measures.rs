@@ -68,3 +68,49 @@ async fn measure_draining_sixteen_partitions() {
     let events = (16 * each) as f64;
     println!("drained {:.0} events a second", events / clock::now().since(begun).as_secs_f64());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, decides nothing"]
+async fn measure_the_way_of_lone_events() {
+    let server = Server::start().await;
+    let mut commands = server.commands("").await;
+    for partitions in [1, 16, 256] {
+        let keys = keys(partitions);
+        let reader = server.reader(4, LONG);
+        let (seen, mut seen_by_all) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = Tasks::behind(&Gate::default());
+        for key in keys.clone() {
+            let (reader, seen) = (reader.clone(), seen.clone());
+            tasks.start(async move {
+                let mut after = EventId::ZERO;
+                while let Ok(entries) = reader.read(&key, after, 64, false).await {
+                    after = entries[entries.len() - 1].id;
+                    let _ = seen.send(clock::now());
+                }
+            });
+        }
+        until_blocked(&mut commands, partitions.div_ceil(64)).await;
+        let mut times = Vec::new();
+        for n in 0..500 {
+            let sent = clock::now();
+            add(&mut commands, &keys[n * 7 % partitions], "event").await;
+            times.push(seen_by_all.recv().await.unwrap().since(sent));
+            // As at 200 events a second: time enough to wait again.
+            clock::sleep(Duration::from_millis(5)).await;
+        }
+        println!("{partitions} partitions: p50 from sending to seeing {:?}", median(times));
+        let _: () = redis::cmd("FLUSHALL").query_async(&mut commands).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "measures, decides nothing"]
+async fn measure_a_value_of_64_megabytes() {
+    let server = Server::with(&["--client-output-buffer-limit", "normal 0 0 0"]).await;
+    let mut commands = server.commands("").await;
+    add(&mut commands, "k0", vec![b'x'; 64 << 20]).await;
+    let reader = server.reader(1, LONG);
+    let asked = clock::now();
+    let entries = reader.read(&keys(1)[0], EventId::ZERO, 10, true).await.unwrap();
+    println!("{} bytes in {:?}", entries[0].fields.size(), clock::now().since(asked));
+}
