@@ -304,6 +304,7 @@ fn a_refusal_reaches_only_the_key_it_is_about_and_stops_the_others_once() {
          reply direct
          refuse direct
          read b0
+         ask F f 0 10 flowing
          ask BAD bad 0 10
          stale b0
          read direct",
@@ -315,9 +316,10 @@ fn a_refusal_reaches_only_the_key_it_is_about_and_stops_the_others_once() {
          b0 has something new
          BAD is refused
          b0: 10 of a>0
+         F waits on direct
          BAD waits on direct
          stale: false
-         direct: 10 of bad>0",
+         direct: 10 of f>0 | 10 of bad>0",
     );
 }
 

@@ -79,6 +79,26 @@ async fn a_partition_that_joins_wakes_the_blocking_read() {
 }
 
 #[tokio::test]
+async fn a_wake_up_that_fails_or_comes_too_early_is_repeated() {
+    let server = Server::start().await;
+    let mut commands = server.commands("").await;
+    let keys = keys(2);
+    add(&mut commands, "k1", "there").await;
+    let reader = server.reader_woken_late(6, LONG);
+
+    let joined = async {
+        until_blocked(&mut commands, 1).await;
+        reader.read(&keys[1], EventId::ZERO, 10, false).await
+    };
+    let joined = tokio::select! {
+        joined = in_time(joined) => joined.unwrap(),
+        _ = reader.read(&keys[0], EventId::ZERO, 10, false) => panic!("nothing was sent there"),
+    };
+
+    assert_eq!(values(&joined), ["there"]);
+}
+
+#[tokio::test]
 async fn two_hundred_partitions_share_four_connections() {
     let server = Server::start().await;
     let mut commands = server.commands("").await;

@@ -1,5 +1,7 @@
 //! Figures, by command: `cargo test --release --lib -- --ignored --nocapture measure`.
 
+#![allow(clippy::print_stdout, reason = "figures are for whoever asked for them")]
+
 use super::*;
 use crate::clock;
 
