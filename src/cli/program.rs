@@ -36,7 +36,6 @@ pub fn program(app: App) -> ExitCode {
     let names = Names {
         program: program.unwrap_or_else(|| app.name().to_owned()),
         app: Some(app.name().to_owned()),
-        streams: app.streams.iter().map(|stream| stream.name.clone()).collect(),
         processors: app.processors.iter().map(|processor| processor.name.clone()).collect(),
         has_worker: true,
     };
@@ -106,7 +105,7 @@ impl Host for Program {
                 Ok(Box::new(JsonFeeder::new(broker, stream, options, &self.loaded.settings).await?))
             }
             _ => {
-                let near = did_you_mean(stream, self.names.streams.iter().map(String::as_str));
+                let near = did_you_mean(stream, self.app.streams.iter().map(|stream| stream.name.as_str()));
                 Err(Failure::NotFound(format!("app `{}` has no stream `{stream}`{near}", self.app.name())))
             }
         }
@@ -140,6 +139,6 @@ impl Feeder for TypedFeeder {
         let Some(first) = lines.first() else { return Ok(Vec::new()) };
         let records: Vec<Vec<u8>> = lines.iter().map(|line| line.text.clone()).collect();
         let sent = self.stream.send(&self.handle, &records).await;
-        sent.map_err(|source| LineError::Unsent { line: first.number, source })
+        sent.map_err(|source| LineError::Unsent { line: first.number, source: Box::new(source) })
     }
 }
