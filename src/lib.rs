@@ -24,9 +24,9 @@ pub mod testing;
 mod witness;
 mod worker;
 
+pub use app::{App, AppStream, Declared, Setup};
 #[cfg(feature = "cli")]
 pub use cli::program as main;
-pub use app::{App, AppStream, Declared, Setup};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
 pub use processor::{Context, Events, State};
@@ -36,6 +36,7 @@ pub use route::{Key, Partitioner};
 pub use runnel_macros::Record;
 pub use settings::ExceptionPolicy;
 pub use stream::{Bound, Stream, current::spawn};
+pub use worker::Connected;
 
 /// What programs that use runnel want at hand: `use runnel::prelude::*;`.
 ///

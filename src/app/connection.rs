@@ -14,6 +14,8 @@ use super::App;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) handle: Handle,
+    /// Where the store really is.
+    pub(crate) url: RedisUrl,
     pub(crate) facts: ServerFacts,
     /// Which store this is and what that means, where nobody named one.
     pub(crate) banner: Option<String>,
@@ -30,11 +32,11 @@ impl Connection {
             wanted.url = RedisUrl::new(fallback);
         }
         let doors = Brokers::of(app.name(), &loaded.settings);
-        let Connected { store, facts, banner, private, .. } = connect(&doors, &wanted).await?;
+        let Connected { store, url, facts, banner, private } = connect(&doors, &wanted).await?;
         let store: Arc<dyn Broker> = store;
         let handle = Handle::new(app.name().to_owned(), store, loaded.settings.clone())?;
         app.bind(handle.clone());
-        Ok(Self { handle, facts, banner, private })
+        Ok(Self { handle, url, facts, banner, private })
     }
 }
 

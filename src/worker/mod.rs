@@ -19,10 +19,12 @@ use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 
 mod check;
+mod embed;
 pub(crate) mod serve;
 mod shutdown;
 
 pub(crate) use check::check;
+pub use embed::Connected;
 
 /// A worker that can be run.
 pub(crate) struct Worker {

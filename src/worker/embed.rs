@@ -1,0 +1,97 @@
+//! Workers inside programs that are more than a worker: tests, examples, a server with a worker in it.
+
+use std::future::Future;
+
+use crate::app::App;
+use crate::app::connection::Connection;
+use crate::error::{Doing, Failure};
+use crate::record::Record;
+use crate::settings::{Loaded, Overrides, RedisUrl};
+use crate::stream::{Bound, Stream};
+use crate::tasks::{Gate, Tasks};
+
+use super::{Switches, Worker, check};
+
+/// An app that is connected to its store.
+///
+/// ```
+/// # use runnel::prelude::*;
+/// # #[derive(Serialize, Deserialize)] struct Order { id: u64 }
+/// # #[tokio::main] async fn main() -> runnel::Result {
+/// let orders = Stream::new("orders", |o: &Order| o.id.into());
+/// let mut app = App::bare("shop").redis("memory://");
+/// app.processor(&orders, async |order: Order| println!("{}", order.id)).name("printer");
+///
+/// let shop = app.connect().await?;
+/// shop.stream(&orders).send(Order { id: 1 }).await?;
+/// shop.work_until(async { /* a signal, a deadline, the end of a server */ }).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Connected {
+    app: App,
+    loaded: Loaded,
+    connection: Connection,
+}
+
+impl App {
+    /// Connects to the store that code, environment or `runnel.toml` name; `redis://127.0.0.1:6379` if none does.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] for settings that cannot work, all of them at once; a sentence with advice for a store that
+    /// cannot be reached or used.
+    pub async fn connect(&self) -> Result<Connected, Failure> {
+        let loaded = self.settings(&Overrides::new())?;
+        let connection = Connection::open(self, &loaded, None).await?;
+        Ok(Connected { app: self.clone(), loaded, connection })
+    }
+}
+
+impl Connected {
+    /// Where the store really is: what other processes are given as `RUNNEL_REDIS_URL` to meet this one. A server that
+    /// `auto://` has started ends with this value.
+    pub fn url(&self) -> &RedisUrl {
+        &self.connection.url
+    }
+
+    /// One line that says which store this is, where `auto://` or `memory://` were asked for.
+    pub fn banner(&self) -> Option<&str> {
+        self.connection.banner.as_deref()
+    }
+
+    /// A stream to send to.
+    pub fn stream<R: Record>(&self, stream: &Stream<R>) -> Bound<R> {
+        Bound::new(stream, self.connection.handle.clone())
+    }
+
+    /// Runs one worker until `until` ends or a partition is halted, then drains it: what runs is finished, committed and
+    /// released. May be called several times at once, for several workers. Dropping it ends the worker without draining.
+    ///
+    /// # Errors
+    /// [`Failure::Halted`] when a policy has halted a partition; [`Failure::Invalid`] when the app cannot work.
+    pub async fn work_until(&self, until: impl Future<Output = ()> + Send) -> Result<(), Failure> {
+        check(&self.app, &self.loaded.settings)?;
+        let switches = Switches::default();
+        let mut running = Tasks::behind(&Gate::default());
+        let worker = Worker::new(self.app.clone(), self.connection.handle.clone());
+        running.start(worker.run(switches.clone()));
+        let mut until = std::pin::pin!(until);
+        loop {
+            // Both are safe to drop: neither loses what it waits for.
+            tokio::select! {
+                ended = running.next() => return match ended {
+                    Some(Ok(end)) => end,
+                    Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+                    None => Ok(()),
+                },
+                () = &mut until, if !switches.drain.is_cancelled() => switches.drain.cancel(),
+            }
+        }
+    }
+
+    /// Removes everything of this app under its key prefix, and answers how many keys that were. For examples and tests,
+    /// which use a prefix of their own.
+    pub async fn erase(&self) -> Result<u64, Failure> {
+        self.connection.handle.broker().erase().await.doing(|| format!("erase app `{}`", self.app.name()))
+    }
+}
