@@ -157,7 +157,6 @@ fn text_must_be_utf_8() {
     #[derive(Debug, Record)]
     #[record(primitive)]
     struct Named {
-        #[expect(dead_code, reason = "it is never read")]
         name: String,
     }
 
