@@ -17,12 +17,17 @@ mod support;
 use support::contender::{Contender, Ground};
 use support::figures::{figures, tables};
 use support::measure::{Plan, compete};
+use support::own::{Manner, Own};
 use support::raw::{Raw, Reading};
 use support::server::Server;
 
 /// The first that takes part in a discipline is its base.
-fn contenders() -> Vec<Box<dyn Contender>> {
-    vec![Box::new(Raw::new(Reading::Group)), Box::new(Raw::new(Reading::Plain))]
+fn contenders() -> runnel::Result<Vec<Box<dyn Contender>>> {
+    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(Raw::new(Reading::Group)), Box::new(Raw::new(Reading::Plain))];
+    for manner in [Manner::Each, Manner::Batches, Manner::Loop, Manner::Strict, Manner::SingleSends] {
+        all.push(Box::new(Own::new(manner)?));
+    }
+    Ok(all)
 }
 
 fn main() -> runnel::Result {
@@ -32,7 +37,7 @@ fn main() -> runnel::Result {
         rounds: setting("RUNNEL_BENCH_ROUNDS", 5)?,
         paced_events: 400,
     };
-    let mut contenders = contenders();
+    let mut contenders = contenders()?;
 
     let samples = compete(&plan, &mut contenders)?;
     let figures = figures(&samples, &contenders);

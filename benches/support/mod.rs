@@ -5,5 +5,6 @@ pub(crate) mod contender;
 pub(crate) mod figures;
 pub(crate) mod measure;
 pub(crate) mod order;
+pub(crate) mod own;
 pub(crate) mod raw;
 pub(crate) mod server;
