@@ -56,9 +56,6 @@ async fn returns_no_error(_: Order) -> std::result::Result<(), NoError> { //~ a 
     Ok(())
 }
 
-#[runnel::processor] //~ say first which stream is processed: `#[runnel::processor(ORDERS)]`
-async fn of_none(_: Order) {}
-
 #[runnel::processor(NO_STREAM)] //~ mismatched types
 async fn of_no_stream(_: Order) {}
 

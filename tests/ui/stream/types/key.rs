@@ -7,15 +7,10 @@ struct Order {
     order_id: u64,
 }
 
-struct NoRecord;
-
 #[runnel::stream]
 static MISSPELT: Stream<Order> = Stream::new("orders", |o| o.oder_id.into()); //~ no field `oder_id` on type `&Order`
 
 #[runnel::stream]
 static NO_KEY: Stream<Order> = Stream::new("orders", |o| o.order_id); //~ mismatched types
-
-#[runnel::stream]
-static OF_NO_RECORD: Stream<NoRecord> = Stream::new("orders", |_| 5_u64.into()); //~ NoRecord
 
 fn main() {}
