@@ -80,8 +80,9 @@ impl StreamStatic {
             problems.tell(&self.ty, "a stream has the type `Stream<..>` of its records: write `Stream<Order>`");
         }
         if self.init.is_none() {
-            let what = "a stream needs a name and a key: write `= Stream::new(\"orders\", |o| o.order_id.into())`";
-            problems.tell(&self.name, format!("`{}` declares nothing: {what}", self.name));
+            let why =
+                "lacks the name and the key of the stream: write `= Stream::new(\"orders\", |o| o.order_id.into())`";
+            problems.tell(&self.name, format!("`{}` {why}", self.name));
         }
     }
 
@@ -223,7 +224,7 @@ mod tests {
             ),
         );
         let text = expanded.to_string();
-        for part in ["has no arguments", "never changes", "declares nothing"] {
+        for part in ["has no arguments", "never changes", "lacks the name and the key"] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_has(&expanded, quote!(static S: Stream<Order>));

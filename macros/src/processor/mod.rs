@@ -14,6 +14,7 @@ use crate::problems::Problems;
 use crate::registration;
 
 mod options;
+mod retry;
 mod signature;
 
 use options::{Arguments, Options};

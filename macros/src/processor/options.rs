@@ -12,6 +12,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, Meta, Path, Token};
 
+use super::retry;
 use super::signature::{Function, Style};
 use crate::nearest::did_you_mean;
 use crate::problems::Problems;
@@ -142,7 +143,7 @@ impl Options {
         let read = match (name.as_str(), option) {
             ("retry", Meta::List(list)) => {
                 list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).map(|parts| {
-                    let change = retry(&parts, path, problems);
+                    let change = retry::read(&parts, path, problems);
                     self.changes.extend(change);
                 })
             }
@@ -250,49 +251,6 @@ fn some(value: &TokenStream) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
 }
 
-/// `retry(attempts = 5, from = "200ms", to = "30s")`.
-fn retry(parts: &Punctuated<Meta, Token![,]>, path: &Path, problems: &mut Problems) -> Option<TokenStream> {
-    const EXAMPLES: [(&str, &str); 3] =
-        [("attempts", "attempts = 5"), ("from", "from = \"200ms\""), ("to", "to = \"30s\"")];
-    let (mut attempts, mut times, mut seen) = (None, [None, None], Vec::new());
-    for part in parts {
-        let name = crate::problems::shown(part.path());
-        let Some((_, example)) = EXAMPLES.iter().find(|(known, _)| *known == name) else {
-            let names = EXAMPLES.map(|(known, _)| known);
-            problems.tell(part.path(), format!("unknown option `{name}` of `retry`{}", did_you_mean(&name, &names)));
-            continue;
-        };
-        if seen.contains(&name) {
-            problems.tell(part.path(), format!("`{name}` is given twice"));
-            continue;
-        }
-        let Meta::NameValue(pair) = part else {
-            problems.tell(part, format!("`{name}` is written `{example}`"));
-            continue;
-        };
-        match name.as_str() {
-            "attempts" => attempts = problems.keep(values::count(&pair.value, 1, u64::from(u32::MAX), example)),
-            "from" => times[0] = problems.keep(values::duration(&pair.value, example)),
-            _ => times[1] = problems.keep(values::duration(&pair.value, example)),
-        }
-        seen.push(name);
-    }
-    if !seen.iter().any(|name| name == "attempts") {
-        problems.tell(path, "`retry` says how often: `retry(attempts = 5)`");
-    }
-    if let [Some(from), Some(to)] = times
-        && from > to
-    {
-        problems.tell(path, format!("`retry` waits from {from:?} to {to:?}: the first must not be longer"));
-    }
-    let attempts = attempts? as u32;
-    let [from, to] = [(times[0], quote!(from)), (times[1], quote!(to))].map(|(time, field)| match time {
-        Some(time) => values::duration_tokens(time),
-        None => quote!(::runnel::__private::Retry::default().#field),
-    });
-    Some(quote!(.retry(#attempts, #from, #to)))
-}
-
 fn non_empty(value: &Expr, example: &str) -> syn::Result<String> {
     match values::text(value, example)?.value() {
         empty if empty.is_empty() => Err(syn::Error::new_spanned(value, "a processor needs a name that is not empty")),
@@ -360,8 +318,6 @@ mod tests {
     fn what_is_not_said_is_left_to_the_settings() {
         assert_changes(quote!(ORDERS), quote!());
         let none = quote!(::core::option::Option::None);
-        let default = quote!(::runnel::__private::Retry::default());
-        assert_changes(quote!(ORDERS, retry(attempts = 5),), quote!(.retry(5u32, #default.from, #default.to)));
         let five = quote!(::core::option::Option::Some(5usize));
         assert_changes(quote!(ORDERS, batch = 5), quote!(.batch_parts(#five, #none)));
     }
@@ -389,12 +345,8 @@ mod tests {
     fn unknown_and_doubled_options_are_refused_by_name() {
         refused(quote!(ORDERS, retries = 5), "unknown option `retries`: did you mean `retry`?");
         refused(quote!(ORDERS, colour = 5), "there are `name`, `batch`");
-        refused(
-            quote!(ORDERS, retry(attempt = 5, attempts = 5)),
-            "unknown option `attempt` of `retry`: did you mean `attempts`?",
-        );
+        refused(quote!(ORDERS, retry(attempt = 5)), "unknown option `attempt` of `retry`: did you mean `attempts`?");
         refused(quote!(ORDERS, timeout = "1s", timeout = "2s"), "`timeout` is given twice");
-        refused(quote!(ORDERS, retry(attempts = 5, attempts = 6)), "`attempts` is given twice");
     }
 
     #[test]
@@ -414,9 +366,6 @@ mod tests {
         refused(quote!(ORDERS, timeout = "0"), "would fail every event");
         refused(quote!(ORDERS, batch = 0), "must be at least 1");
         refused(quote!(ORDERS, batch = 10_001), "must be at most 10000");
-        refused(quote!(ORDERS, retry(attempts = 0)), "must be at least 1");
-        refused(quote!(ORDERS, retry(from = "1s")), "`retry` says how often");
-        refused(quote!(ORDERS, retry(attempts = 2, from = "2s", to = "1s")), "the first must not be longer");
         refused(quote!(ORDERS, lock_expiry = "100ms"), "at least `500ms`");
         refused(quote!(ORDERS, start = "yesterday"), "no place to start");
         refused(quote!(ORDERS, name = ""), "not empty");
