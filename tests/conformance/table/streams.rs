@@ -1,6 +1,5 @@
 //! Streams: facts, appending, reading, cutting, and what people are told of them.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
