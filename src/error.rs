@@ -25,6 +25,15 @@ pub enum Failure {
         #[source]
         source: BrokerError,
     },
+    /// The store cannot be used: it is not there, or does not let us in. The text says what to do.
+    #[error("{text}")]
+    Unusable {
+        /// What was tried, on whose word, why it failed, what to do now.
+        text: String,
+        /// Why.
+        #[source]
+        source: BrokerError,
+    },
     /// A record cannot be written.
     #[error("a record of stream `{stream}` cannot be encoded")]
     Encode {
@@ -63,6 +72,15 @@ pub enum Failure {
         /// The stream.
         stream: String,
     },
+    /// A state that is made at start could not be made.
+    #[error("the state of type `{name}` could not be made at start")]
+    State {
+        /// The type's name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Error,
+    },
     /// There is nothing of that name.
     #[error("{0}")]
     NotFound(String),
@@ -89,4 +107,20 @@ impl<T> Doing<T> for std::result::Result<T, BrokerError> {
     fn doing(self, what: impl FnOnce() -> String) -> std::result::Result<T, Failure> {
         self.map_err(|source| Failure::Broker { doing: what(), source })
     }
+}
+
+/// An error and its causes in one line: `cannot charge: connection refused`.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let more = next.to_string();
+        // Some errors print their cause themselves.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = next.source();
+    }
+    text
 }

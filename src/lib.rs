@@ -1,21 +1,69 @@
 //! Partitioned, strictly ordered event processing on Redis Streams.
 
+mod app;
 pub mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod codec;
 mod decide;
 mod error;
 pub mod event;
+mod executor;
+mod logs;
+mod nearest;
+pub mod processor;
+mod python;
 mod record;
 mod route;
 pub mod settings;
+mod stream;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod witness;
+mod worker;
 
+#[cfg(feature = "cli")]
+pub use cli::program as main;
+pub use app::{App, AppStream, Declared, Setup};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
+pub use processor::{Context, Events, State};
 pub use record::Record;
 pub use route::{Key, Partitioner};
+#[cfg(feature = "macros")]
+pub use runnel_macros::Record;
+pub use settings::ExceptionPolicy;
+pub use stream::{Bound, Stream, current::spawn};
 
-// The derive and `json!`-free paths that the macros' output names.
+/// What programs that use runnel want at hand: `use runnel::prelude::*;`.
+///
+/// It brings serde's derives and chrono's times along, since records are made of them; the derives still need `serde`
+/// as a dependency of your own.
+pub mod prelude {
+    pub use std::process::ExitCode;
+    pub use std::time::Duration;
+
+    pub use chrono::{DateTime, Utc};
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::codec::{Codec, Json};
+    pub use crate::{
+        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, State,
+        Stream,
+    };
+}
+
+#[cfg(feature = "macros")]
+pub use runnel_macros::{processor, stream};
+
+// What the macros' output names.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[doc(hidden)]
+pub use record::primitive as __record;
 #[doc(hidden)]
 pub use serde_json as __serde_json;

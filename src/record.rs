@@ -6,13 +6,38 @@ use serde::de::DeserializeOwned;
 use crate::codec::{Codec, DecodeError, EncodeError, Limits};
 use crate::event::Fields;
 
+#[doc(hidden)]
+pub mod primitive;
+
 /// The field under which records lie that are no primitive records.
-pub const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 
 /// A typed value that can be sent and processed.
 ///
 /// Every `Serialize + DeserializeOwned` type is one: it is stored under the one field `data` with the stream's codec.
 /// `#[derive(Record)] #[record(primitive)]` stores each field as a field of the Redis entry instead, without codec.
+///
+#[cfg_attr(feature = "macros", doc = "```")]
+#[cfg_attr(not(feature = "macros"), doc = "```ignore")]
+/// use runnel::Record;
+/// use runnel::codec::{Json, Limits};
+///
+/// #[derive(Debug, PartialEq, Record)]
+/// #[record(primitive)]
+/// struct Action {
+///     user_id: i64,
+///     ratio: f64,
+///     active: bool,
+/// }
+///
+/// let action = Action { user_id: 1, ratio: 1e-7, active: true };
+/// let fields = action.to_fields(&Json)?;
+///
+/// assert_eq!(fields.get("ratio"), Some(&b"1e-07"[..]));
+/// assert_eq!(fields.get("active"), Some(&b"True"[..]));
+/// assert_eq!(Action::from_fields(&fields, &Json, &Limits::default())?, action);
+/// # Ok::<(), runnel::Error>(())
+/// ```
 pub trait Record: Sized + Send + Sync + 'static {
     /// Whether each field of the record is a field of the entry.
     const PRIMITIVE: bool = false;

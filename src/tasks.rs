@@ -74,17 +74,20 @@ impl<F: Future> Future for Behind<F> {
 pub(crate) struct Tasks<T = ()> {
     set: JoinSet<T>,
     gate: Gate,
+    last: Option<tokio::task::AbortHandle>,
 }
 
 impl<T: Send + 'static> Tasks<T> {
     /// An empty set behind that gate.
     pub(crate) fn behind(gate: &Gate) -> Self {
-        Self { set: JoinSet::new(), gate: gate.clone() }
+        Self { set: JoinSet::new(), gate: gate.clone(), last: None }
     }
 
     /// Starts a task.
     pub(crate) fn start(&mut self, future: impl Future<Output = T> + Send + 'static) -> tokio::task::AbortHandle {
-        self.set.spawn(self.gate.behind(future))
+        let task = self.set.spawn(self.gate.behind(future));
+        self.last = Some(task.clone());
+        task
     }
 
     /// Waits for the next task to end; `None` if there is none. A panic is passed on as an error.
@@ -100,6 +103,12 @@ impl<T: Send + 'static> Tasks<T> {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.set.is_empty()
+    }
+
+    /// Whether the last task that was started has ended.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_finished(&self) -> bool {
+        self.last.as_ref().is_none_or(tokio::task::AbortHandle::is_finished)
     }
 
     /// Ends all of them now.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
 pub mod memory;
@@ -203,6 +204,9 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     /// What lies in the partitions and how far each processor is, for people.
     async fn survey(&self, stream: &StreamRef) -> Result<Vec<PartitionSurvey>, BrokerError>;
+
+    /// Registers a processor in every partition: nothing is trimmed from then on that it has not settled.
+    async fn register(&self, group: &Group) -> Result<(), BrokerError>;
 
     // --- ownership -------------------------------------------------------------------------------------------------
 

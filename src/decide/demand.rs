@@ -12,18 +12,19 @@
 //! Replies go in, reads and deliveries come out. It knows no connections and never waits.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::event::{Entry, EventId};
+
+mod commands;
+
+pub(crate) use commands::Command;
+use commands::{Asked, Slot, Waiting, blocking_read, pipeline};
 
 /// Keys of one blocking read, as long as there are connections left to spread them over: each key costs the server
 /// about a microsecond whenever the read is issued again.
 const KEYS_PER_READ: usize = 64;
-
-/// Wishes of one direct pipeline: what waits behind it waits for all of their replies.
-const WISHES_PER_PIPELINE: usize = 64;
 
 /// Hints make reading faster, never right or wrong, so beyond that many they are forgotten all at once.
 const HINTS_KEPT: usize = 4096;
@@ -52,15 +53,6 @@ pub(crate) enum Line {
     Blocking(usize),
 }
 
-/// One XREAD. No key appears twice, so that the reply tells which entries are whose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Command {
-    /// Entries of each key at most.
-    pub(crate) count: usize,
-    /// What is read after what.
-    pub(crate) keys: Vec<(Arc<str>, EventId)>,
-}
-
 /// What a command was answered.
 #[derive(Debug)]
 pub(crate) enum Reply<R> {
@@ -77,35 +69,6 @@ pub(crate) struct Step<R> {
     pub(crate) deliveries: Vec<(Ticket, Result<Vec<Entry>, R>)>,
     /// Lines that have something new to read.
     pub(crate) joined: Vec<Line>,
-}
-
-/// Whom a key of a command is read for.
-#[derive(Debug)]
-struct Slot {
-    key: Arc<str>,
-    after: EventId,
-    tickets: SmallVec<[Ticket; 1]>,
-}
-
-/// A command under way.
-#[derive(Debug)]
-struct Asked {
-    count: usize,
-    slots: Vec<Slot>,
-}
-
-impl Asked {
-    fn command(&self) -> Command {
-        let keys = self.slots.iter().map(|s| (s.key.clone(), s.after)).collect();
-        Command { count: self.count, keys }
-    }
-}
-
-#[derive(Debug)]
-struct Waiting {
-    wish: Wish,
-    /// Reads its key in a command of its own: a command over several keys, this among them, was refused.
-    alone: bool,
 }
 
 /// The wishes of one line, oldest first, and what it is reading.
@@ -290,19 +253,33 @@ impl Demand {
     }
 
     /// Gives the entries of one key to everybody whom they follow on.
-    fn hand_out<R>(&mut self, line: Line, slot: &Slot, entries: Vec<Entry>, asked: usize, step: &mut Step<R>) {
-        let full = entries.len() >= asked;
-        for &ticket in &slot.tickets {
-            let Some(Waiting { wish, .. }) = self.line(line).wishes.get(&ticket) else { continue };
-            let from = entries.partition_point(|entry| entry.id <= wish.after);
-            let to = entries.len().min(from.saturating_add(wish.count));
-            let Some(last) = entries[from..to].last().map(|entry| entry.id) else { continue };
-            if to < entries.len() || (full && to - from < wish.count) {
-                self.hint(slot.key.clone(), Hint::MoreAfter(last));
+    fn hand_out<R>(&mut self, line: Line, slot: &Slot, mut entries: Vec<Entry>, asked: usize, step: &mut Step<R>) {
+        let Some((&last, others)) = slot.tickets.split_last() else { return };
+        for &ticket in others {
+            if let Some(part) = self.fulfil(line, ticket, &entries, asked) {
+                step.deliveries.push((ticket, Ok(entries[part].to_vec())));
             }
-            self.line_mut(line).remove(ticket);
-            step.deliveries.push((ticket, Ok(entries[from..to].to_vec())));
         }
+        if let Some(part) = self.fulfil(line, last, &entries, asked) {
+            entries.truncate(part.end);
+            entries.drain(..part.start);
+            step.deliveries.push((last, Ok(entries)));
+        }
+    }
+
+    /// The part of these entries that a wish gets, which is one no longer then. `None` leaves it waiting.
+    fn fulfil(&mut self, line: Line, ticket: Ticket, entries: &[Entry], asked: usize) -> Option<Range<usize>> {
+        let wish = &self.line(line).wishes.get(&ticket)?.wish;
+        let from = entries.partition_point(|entry| entry.id <= wish.after);
+        let to = entries.len().min(from.saturating_add(wish.count));
+        let last = entries[from..to].last()?.id;
+        let cut = to < entries.len();
+        let full = entries.len() >= asked && to - from < wish.count;
+        let fulfilled = self.line_mut(line).remove(ticket)?;
+        if cut || full {
+            self.hint(fulfilled.wish.key, Hint::MoreAfter(last));
+        }
+        Some(from..to)
     }
 
     /// Whoever was read directly and got nothing waits in a blocking read from now on.
@@ -342,53 +319,6 @@ impl Demand {
         }
         self.hints.insert(key, hint);
     }
-}
-
-/// One command over every key that waits, each from the earliest position named for it.
-///
-/// Its count is the least anybody asked for: COUNT holds for all keys, and cutting replies would read entries twice.
-/// That is no loss, because these keys are drained: the first few entries arrive this way, the rest directly.
-fn blocking_read(wishes: &BTreeMap<Ticket, Waiting>) -> Option<Asked> {
-    let count = wishes.values().map(|waiting| waiting.wish.count).min()?;
-    let mut slots: Vec<Slot> = Vec::with_capacity(wishes.len());
-    let mut index: HashMap<&Arc<str>, usize> = HashMap::with_capacity(wishes.len());
-    for (&ticket, Waiting { wish, .. }) in wishes {
-        let at = *index.entry(&wish.key).or_insert_with(|| {
-            slots.push(Slot { key: wish.key.clone(), after: wish.after, tickets: SmallVec::new() });
-            slots.len() - 1
-        });
-        slots[at].after = slots[at].after.min(wish.after);
-        slots[at].tickets.push(ticket);
-    }
-    Some(Asked { count, slots })
-}
-
-/// The oldest wishes, those of the same count in one command.
-///
-/// Wishes at different positions of one key get commands of their own: were only the earlier one read, a processor
-/// that is behind would keep one that is ahead waiting until it has caught up.
-fn pipeline(wishes: &BTreeMap<Ticket, Waiting>) -> VecDeque<Asked> {
-    let mut commands: VecDeque<Asked> = VecDeque::new();
-    // Commands that read one suspicious key take nobody else in.
-    let mut closed: Vec<bool> = Vec::new();
-    for (&ticket, Waiting { wish, alone }) in wishes.iter().take(WISHES_PER_PIPELINE) {
-        let room = (0..commands.len())
-            .filter(|&n| !alone && !closed[n] && commands[n].count == wish.count)
-            .find(|&n| commands[n].slots.iter().all(|slot| slot.key != wish.key || slot.after == wish.after));
-        let at = room.unwrap_or_else(|| {
-            commands.push_back(Asked { count: wish.count, slots: Vec::new() });
-            closed.push(*alone);
-            commands.len() - 1
-        });
-        let slots = &mut commands[at].slots;
-        match slots.iter_mut().find(|slot| slot.key == wish.key) {
-            Some(slot) => slot.tickets.push(ticket),
-            None => {
-                slots.push(Slot { key: wish.key.clone(), after: wish.after, tickets: SmallVec::from_elem(ticket, 1) })
-            }
-        }
-    }
-    commands
 }
 
 #[cfg(test)]

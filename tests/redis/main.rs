@@ -6,6 +6,10 @@
 mod support;
 
 mod acquiring;
+mod connecting;
+mod gathering;
+mod measure;
 mod servers;
 mod settling;
+mod streaming;
 mod world;

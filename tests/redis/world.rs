@@ -56,7 +56,8 @@ impl World {
     }
 
     /// Runs a command past the broker: `P`, `F`, `D` and `G` in it are the keys of the partition's stream, fence,
-    /// done set and set of groups, `M`, `B` and `C` those of the roster's members, beats and bell.
+    /// done set and set of groups, `M`, `B` and `C` those of the roster's members, beats and bell, `META/name`
+    /// those of a stream's facts.
     pub(crate) fn does<T: FromRedisValue>(&self, command: &str) -> T {
         self.tries(command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
@@ -71,7 +72,10 @@ impl World {
             "M" => format!("{prefix}__memb:{{shop.orders.billing}}"),
             "B" => format!("{prefix}__beat:{{shop.orders.billing}}"),
             "C" => format!("{prefix}__ctrl:{{shop.orders.billing}}"),
-            word => word.to_owned(),
+            word => match word.strip_prefix("META/") {
+                Some(name) => format!("{prefix}__meta:shop.{name}"),
+                None => word.to_owned(),
+            },
         });
         let mut command = redis::cmd(&words.next().unwrap());
         words.for_each(|word| drop(command.arg(word)));

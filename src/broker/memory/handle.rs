@@ -285,6 +285,11 @@ impl Broker for MemoryBroker {
         self.ask(Operation::Operate, move |store, now| store.intervene(&place, &change, now)).await
     }
 
+    async fn register(&self, group: &Group) -> Result<(), BrokerError> {
+        let group = group.clone();
+        self.ask(Operation::Tell, move |store, _| store.register(&group)).await
+    }
+
     async fn forget(&self, group: &Group) -> Result<Forgotten, BrokerError> {
         let group = group.clone();
         self.ask(Operation::Operate, move |store, now| store.forget(&group, now)).await

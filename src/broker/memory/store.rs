@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{
-    BrokerError, Epoch, FenceFacts, Front, GroupSurvey, NewEntry, PartitionSurvey, Source, Stop, StreamFacts,
+    BrokerError, Epoch, FenceFacts, Front, Group, GroupSurvey, NewEntry, PartitionSurvey, Source, Stop, StreamFacts,
     StreamRef, Trimmed,
 };
 use crate::clock::UnixMs;
@@ -126,6 +126,13 @@ impl Store {
 
     fn log(&self, stream: &str, partition: Partition) -> Option<&Log> {
         self.streams.get(stream)?.partitions.get(&partition)?.log.as_ref()
+    }
+
+    pub(super) fn register(&mut self, group: &Group) {
+        for partition in (0..group.stream.partitions).map(Partition) {
+            let data = self.partition(&group.stream.name, partition);
+            data.registered.insert(group.processor.to_string());
+        }
     }
 
     pub(super) fn declare(&mut self, facts: &StreamFacts, now: ServerTime) -> StreamFacts {

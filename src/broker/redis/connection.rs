@@ -175,6 +175,11 @@ impl Connection {
         }
     }
 
+    /// Whether the connection has not been lost, as far as is known.
+    pub(super) fn stands(&self) -> bool {
+        self.standing().is_some()
+    }
+
     /// Makes sure that the server is the one we knew, when another connection had a reason to doubt it. Otherwise
     /// `changes` has risen when this is answered.
     pub(super) async fn verify(&self) -> Result<(), BrokerError> {

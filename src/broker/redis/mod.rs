@@ -180,10 +180,10 @@ impl Broker for Redis {
         flowing: bool,
     ) -> Result<Vec<Entry>, BrokerError> {
         let entries = self.reader.read(&self.key_of(source), after, count, flowing).await?;
-        // A reading connection that was made anew may have met another server before the commands did. What it read
-        // there must not pass for a continuation of what was read before.
+        // A reading connection that was made anew may have met another server before the commands did, and so may a
+        // new one while theirs is lost. What was read there must not pass for a continuation of what was read before.
         let reconnects = *self.reader.reconnects().borrow();
-        if self.verified.load(Ordering::SeqCst) != reconnects {
+        if self.verified.load(Ordering::SeqCst) != reconnects || !self.connection.stands() {
             let changes = self.connection.changes();
             self.connection.verify().await?;
             self.verified.store(reconnects, Ordering::SeqCst);
@@ -236,6 +236,10 @@ impl Broker for Redis {
 
     async fn intervene(&self, place: &Place, change: &Intervention) -> Result<EventId, BrokerError> {
         ownership::intervene(self, place, change).await
+    }
+
+    async fn register(&self, group: &Group) -> Result<(), BrokerError> {
+        ownership::register(self, group).await
     }
 
     async fn forget(&self, group: &Group) -> Result<Forgotten, BrokerError> {

@@ -75,6 +75,20 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
     Ok(position)
 }
 
+/// In every partition, in one go: a registration that is there already stays.
+pub(super) async fn register(redis: &Redis, group: &Group) -> Result<(), BrokerError> {
+    const DOING: &str = "registering a processor";
+    let stream = &group.stream;
+    let mut all = redis::Pipeline::with_capacity(stream.partitions as usize);
+    for partition in (0..stream.partitions).map(Partition) {
+        all.cmd("SADD").arg(redis.keys.groups(stream, partition)).arg(&*group.processor);
+    }
+    for answer in redis.connection.ask_all(DOING, &all).await? {
+        answer?;
+    }
+    Ok(())
+}
+
 pub(super) async fn forget(redis: &Redis, group: &Group) -> Result<Forgotten, BrokerError> {
     const DOING: &str = "unregistering a processor";
     let all: Vec<Place> = (0..group.stream.partitions)

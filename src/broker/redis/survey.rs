@@ -110,21 +110,21 @@ async fn add_fences(redis: &Redis, stream: &StreamRef, raws: &mut [Raw]) -> Resu
     for raw in raws.iter() {
         for name in &raw.registered {
             let place = place(stream, raw.survey.partition, name);
-            let fence = redis.keys.fence(&place);
+            let (fence, done) = (redis.keys.fence(&place), redis.keys.done(&place));
             pipeline.cmd("HGETALL").arg(&fence);
-            pipeline.cmd("SCARD").arg(redis.keys.done(&place));
-            keys.push(fence);
+            pipeline.cmd("SCARD").arg(&done);
+            keys.push((fence, done));
         }
     }
     let mut answers = redis.connection.ask_all(DOING, &pipeline).await?.into_iter();
     let mut keys = keys.into_iter();
     for raw in raws {
         for name in &raw.registered {
-            let key = keys.next().expect("each registered group has a fence's key");
+            let (key, done_key) = keys.next().expect("each registered group has its keys");
             let mut answer = || answers.next().expect("each question has an answer");
             let (fields, done) = (answer(), answer());
             let fields = fields.map_err(|error| scripts::name_the_key(error, &key))?;
-            let done = done.map_err(|error| scripts::name_the_key(error, &key))?;
+            let done = done.map_err(|error| scripts::name_the_key(error, &done_key))?;
             let fence = reply::number(done).and_then(|done| fence_facts(fields, done));
             let fence = fence.map_err(|why| redis.connection.unexpected(DOING, format!("{key}: {why}")))?;
             if let Some(group) = raw.survey.groups.iter_mut().find(|group| group.name == *name) {

@@ -168,32 +168,35 @@ impl Connection {
         steps.iter().for_each(|(command, _)| command.write_packed_command(&mut packed));
         self.send(&packed).await?;
         for (_, step) in steps {
-            let token = self.greeting_reply().await?;
-            match (token, step) {
-                (Token::Refusal((from, to)), Step::Needed | Step::ClientId) => {
-                    let (code, message) = resp::refusal(&self.buffer[from as usize..to as usize]);
-                    // Unlike in the middle of reading, NOAUTH is final here: we have just said all that we know.
+            match (self.greeting_reply().await?, step) {
+                // Unlike in the middle of reading, NOAUTH is final here: we have just said all that we know.
+                (Greeted::Refused { code, message }, Step::Needed | Step::ClientId) => {
                     return Err(match means(&code, &message) {
                         Meaning::NotNow | Meaning::Woken if code != "NOAUTH" => Lost::NotNow { code, message }.into(),
                         _ => NotOpened::Refused { code, message },
                     });
                 }
-                (Token::Number(id), Step::ClientId) => self.client_id = id,
+                (Greeted::Number(id), Step::ClientId) => self.client_id = id,
                 (_, Step::ClientId) => return Err(Lost::Malformed(Malformed::Shape("no client id")).into()),
                 (_, Step::Needed | Step::Courtesy) => {}
             }
         }
-        self.buffer.clear();
         Ok(())
     }
 
-    /// The first token of the next short reply. Places in it hold until the next call.
-    async fn greeting_reply(&mut self) -> Result<Token, Lost> {
-        self.buffer.advance(std::mem::take(&mut self.last_reply));
+    async fn greeting_reply(&mut self) -> Result<Greeted, Lost> {
         loop {
             if let Some((first, end)) = resp::any_value(&self.buffer)? {
-                self.last_reply = end;
-                return Ok(first);
+                let greeted = match first {
+                    Token::Refusal((from, to)) => {
+                        let (code, message) = resp::refusal(&self.buffer[from as usize..to as usize]);
+                        Greeted::Refused { code, message }
+                    }
+                    Token::Number(number) => Greeted::Number(number),
+                    _ => Greeted::Well,
+                };
+                self.buffer.advance(end);
+                return Ok(greeted);
             }
             if self.buffer.len() > GREETING_LIMIT {
                 return Err(Malformed::Shape("an endless greeting").into());
@@ -251,6 +254,13 @@ enum Step {
     /// Only for people who look at the server; a user without the permission can read all the same.
     Courtesy,
     ClientId,
+}
+
+/// What a step of the greeting was answered.
+enum Greeted {
+    Well,
+    Number(i64),
+    Refused { code: String, message: String },
 }
 
 fn greeting(target: &ConnectionInfo) -> Vec<(redis::Cmd, Step)> {

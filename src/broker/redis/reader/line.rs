@@ -26,7 +26,7 @@ const WAKE_LAST: Duration = Duration::from_millis(64);
 
 /// Serves one line for ever.
 pub(super) async fn serve(shared: Arc<Shared>, line: Line) -> Infallible {
-    let mut server = Server { shared, line, connection: None, was_open: false, wait: FIRST_WAIT };
+    let mut server = Server { shared, line, connection: None, was_open: false, troubled: false, wait: FIRST_WAIT };
     loop {
         if !server.shared.demand(|demand| demand.is_wanted(line)) {
             server.shared.bell(line).notified().await;
@@ -44,6 +44,8 @@ struct Server {
     connection: Option<Connection>,
     /// Whether there was a connection before: the next one may lead to a changed server.
     was_open: bool,
+    /// Whether it was said that there is trouble; said once, until reading goes on.
+    troubled: bool,
     wait: Duration,
 }
 
@@ -52,7 +54,7 @@ impl Server {
     async fn round(&mut self) -> Result<(), NotOpened> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(open(&self.shared, self.line, &mut self.was_open).await?),
+            none => none.insert(open(&self.shared, &mut self.was_open).await?),
         };
         let commands = self.shared.demand(|demand| demand.next_read(self.line));
         if commands.is_empty() {
@@ -66,6 +68,9 @@ impl Server {
             never = wake(&self.shared, self.line, client_id) => match never {},
         }
         self.wait = FIRST_WAIT;
+        if std::mem::take(&mut self.troubled) {
+            info!(address = self.shared.address, line = ?self.line, "reading goes on");
+        }
         // Callers that were just answered mostly ask again at once; let them into the next read.
         tokio::task::yield_now().await;
         Ok(())
@@ -73,9 +78,10 @@ impl Server {
 
     async fn start_over(&mut self, why: NotOpened) {
         let (address, line) = (self.shared.address.as_str(), self.line);
-        match self.connection.take() {
-            Some(_) => warn!(address, ?line, error = %chain(&why), "reading connection lost, making it anew"),
-            None => debug!(address, ?line, error = %chain(&why), "no reading connection yet, trying again"),
+        self.connection = None;
+        match std::mem::replace(&mut self.troubled, true) {
+            false => warn!(address, ?line, error = %chain(&why), "no reading connection, trying until there is one"),
+            true => debug!(address, ?line, error = %chain(&why), "still no reading connection"),
         }
         match why {
             NotOpened::Lost(_) => self.shared.demand(|demand| demand.lost(line)),
@@ -96,10 +102,10 @@ impl Server {
     }
 }
 
-async fn open(shared: &Shared, line: Line, was_open: &mut bool) -> Result<Connection, NotOpened> {
+/// Tells of a reconnect before anything is read, so that nobody takes entries of another server for those of the old.
+async fn open(shared: &Shared, was_open: &mut bool) -> Result<Connection, NotOpened> {
     let connection = Connection::open(&shared.target, &shared.open).await?;
     if std::mem::replace(was_open, true) {
-        info!(address = shared.address, ?line, "reading connection made anew");
         shared.reconnects.send_modify(|n| *n += 1);
     }
     Ok(connection)

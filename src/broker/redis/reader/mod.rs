@@ -140,8 +140,9 @@ impl Drop for Waiting<'_> {
 impl Shared {
     fn serve_all(self: Arc<Self>) -> Tasks<Infallible> {
         let mut tasks = Tasks::behind(&Gate::default());
-        let lines = self.demand(|demand| demand.lines());
-        lines.for_each(|line| drop(tasks.start(line::serve(self.clone(), line))));
+        for line in self.demand(|demand| demand.lines()) {
+            tasks.start(line::serve(self.clone(), line));
+        }
         tasks
     }
 

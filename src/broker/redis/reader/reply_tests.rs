@@ -2,8 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A stream as a server would have it: its key and entries, each with its fields.
-type Stream = (Vec<u8>, Vec<((u64, u64), Vec<(Vec<u8>, Vec<u8>)>)>);
+type Stream = (Vec<u8>, Vec<((u64, u64), Pairs)>);
+
+/// A stream as it was read.
+type Arrived = (Vec<u8>, Vec<Entry>);
 
 fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(format!("${}\r\n", bytes.len()).as_bytes());
@@ -32,8 +37,8 @@ fn written(streams: &[Stream], version: u8) -> Vec<u8> {
     out
 }
 
-fn expected(streams: &[Stream]) -> Vec<(Vec<u8>, Vec<Entry>)> {
-    let entry = |&((ms, seq), ref fields): &((u64, u64), Vec<(Vec<u8>, Vec<u8>)>)| Entry {
+fn expected(streams: &[Stream]) -> Vec<Arrived> {
+    let entry = |&((ms, seq), ref fields): &((u64, u64), Pairs)| Entry {
         id: EventId::new(ms, seq),
         fields: Fields::from_pairs(fields.iter().map(|(n, v)| (n, v))),
     };
@@ -41,10 +46,7 @@ fn expected(streams: &[Stream]) -> Vec<(Vec<u8>, Vec<Entry>)> {
 }
 
 /// What arrives when the bytes come in pieces of these sizes, and how long the reply was.
-fn read(
-    bytes: &[u8],
-    sizes: impl IntoIterator<Item = usize>,
-) -> Result<(Vec<(Vec<u8>, Vec<Entry>)>, usize), Malformed> {
+fn read(bytes: &[u8], sizes: impl IntoIterator<Item = usize>) -> Result<(Vec<Arrived>, usize), Malformed> {
     let mut parser = Parser::new();
     let mut arrived = 0;
     let mut sizes = sizes.into_iter();
@@ -65,7 +67,7 @@ fn read(
     }
 }
 
-fn whole(bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<Entry>)>, Malformed> {
+fn whole(bytes: &[u8]) -> Result<Vec<Arrived>, Malformed> {
     read(bytes, []).map(|(streams, _)| streams)
 }
 
@@ -186,6 +188,7 @@ proptest! {
 
 #[test]
 #[ignore = "measures, decides nothing"]
+#[allow(clippy::print_stdout, reason = "figures are for whoever asked for them")]
 fn measure_what_an_event_costs() {
     let fields = || vec![(b"data".to_vec(), vec![b'x'; 180])];
     let stream =

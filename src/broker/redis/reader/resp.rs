@@ -12,6 +12,9 @@ const REPLY_LIMIT: u64 = u32::MAX as u64;
 /// The longest simple string or refusal; servers send some hundred bytes.
 const LINE_LIMIT: usize = 64 * 1024;
 
+/// The longest number; so many digits cannot overflow, and no length or client id needs more.
+const DIGITS: usize = 18;
+
 /// One token of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -89,7 +92,7 @@ fn bulk(buffer: &[u8], at: usize) -> Result<Option<(Token, usize)>, Malformed> {
 }
 
 #[inline]
-fn counted(buffer: &[u8], at: usize, token: fn(u64) -> Token) -> Result<Option<(Token, usize)>, Malformed> {
+fn counted(buffer: &[u8], at: usize, token: impl Fn(u64) -> Token) -> Result<Option<(Token, usize)>, Malformed> {
     let Some((count, next)) = number(buffer, at)? else { return Ok(None) };
     match u64::try_from(count) {
         Ok(count) if count <= REPLY_LIMIT => Ok(Some((token(count), next))),
@@ -105,28 +108,20 @@ fn number(buffer: &[u8], at: usize) -> Result<Option<(i64, usize)>, Malformed> {
     let negative = buffer.get(at) == Some(&b'-');
     let first = at + usize::from(negative);
     let mut value: i64 = 0;
-    let mut next = first;
-    loop {
-        match buffer.get(next) {
-            None => break,
-            Some(&digit @ b'0'..=b'9') => {
-                value = value
-                    .checked_mul(10)
-                    .and_then(|v| v.checked_add(i64::from(digit - b'0')))
-                    .ok_or(Malformed::Number)?;
-                // Leading zeros could go on for ever without making the number larger.
-                if next - first > 19 {
-                    return Err(Malformed::Number);
-                }
-                next += 1;
-            }
-            Some(b'\r') if next > first => match buffer.get(next + 1) {
-                None => break,
-                Some(b'\n') => return Ok(Some((if negative { -value } else { value }, next + 2))),
-                Some(_) => return Err(Malformed::LineEnd),
-            },
-            Some(_) => return Err(Malformed::Number),
+    for (next, &byte) in buffer.iter().enumerate().skip(first).take(DIGITS + 1) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 && next - first < DIGITS {
+            value = value * 10 + i64::from(digit);
+            continue;
         }
+        if byte != b'\r' || next == first {
+            return Err(Malformed::Number);
+        }
+        return match buffer.get(next + 1) {
+            None => Ok(None),
+            Some(b'\n') => Ok(Some((if negative { -value } else { value }, next + 2))),
+            Some(_) => Err(Malformed::LineEnd),
+        };
     }
     Ok(None)
 }

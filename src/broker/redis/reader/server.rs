@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -83,8 +84,18 @@ impl Server {
     }
 
     pub(super) fn reader_as(&self, more: &str, pool_size: usize, block: Duration) -> Reader {
-        let commands = Commands { client: redis::Client::open(self.target(more)).unwrap(), open: Mutex::default() };
-        Reader::new(self.target(more), "test".into(), pool_size, block, std::sync::Arc::new(commands))
+        let commands = std::sync::Arc::new(self.waker(more));
+        Reader::new(self.target(more), "test".into(), pool_size, block, commands)
+    }
+
+    /// A reader whose wake-ups fail once and come too early so many times.
+    pub(super) fn reader_woken_late(&self, times: usize, block: Duration) -> Reader {
+        let commands = std::sync::Arc::new(Late { calls: AtomicUsize::new(0), times, then: self.waker("") });
+        Reader::new(self.target(""), "test".into(), 1, block, commands)
+    }
+
+    fn waker(&self, more: &str) -> Commands {
+        Commands { client: redis::Client::open(self.target(more)).unwrap(), open: Mutex::default() }
     }
 }
 
@@ -113,6 +124,23 @@ impl Unblock for Commands {
         let woken = unblock.arg("UNBLOCK").arg(client_id).query_async(&mut connection).await.map_err(|_| unclear())?;
         *open = Some(connection);
         Ok(woken)
+    }
+}
+
+struct Late {
+    calls: AtomicUsize,
+    times: usize,
+    then: Commands,
+}
+
+#[async_trait::async_trait]
+impl Unblock for Late {
+    async fn unblock(&self, client_id: i64) -> Result<bool, BrokerError> {
+        match self.calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(BrokerError::Unclear { address: "test".into(), doing: "waking" }),
+            call if call <= self.times => Ok(false),
+            _ => self.then.unblock(client_id).await,
+        }
     }
 }
 

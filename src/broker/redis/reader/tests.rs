@@ -4,9 +4,11 @@ use futures::future::join_all;
 use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
-use super::server::{LONG, Scripted, Server, readers, until_blocked};
+use super::server::{LONG, Server, readers, until_blocked};
 use super::*;
-use crate::clock;
+
+mod measures;
+mod outages;
 
 const IN_TIME: Duration = Duration::from_secs(20);
 
@@ -74,6 +76,26 @@ async fn a_partition_that_joins_wakes_the_blocking_read() {
     add(&mut commands, "k0", "late").await;
     assert_eq!(values(&in_time(silent).await.unwrap()), ["late"]);
     assert_eq!(*reader.reconnects().borrow(), 0);
+}
+
+#[tokio::test]
+async fn a_wake_up_that_fails_or_comes_too_early_is_repeated() {
+    let server = Server::start().await;
+    let mut commands = server.commands("").await;
+    let keys = keys(2);
+    add(&mut commands, "k1", "there").await;
+    let reader = server.reader_woken_late(6, LONG);
+
+    let joined = async {
+        until_blocked(&mut commands, 1).await;
+        reader.read(&keys[1], EventId::ZERO, 10, false).await
+    };
+    let joined = tokio::select! {
+        joined = in_time(joined) => joined.unwrap(),
+        _ = reader.read(&keys[0], EventId::ZERO, 10, false) => panic!("nothing was sent there"),
+    };
+
+    assert_eq!(values(&joined), ["there"]);
 }
 
 #[tokio::test]
@@ -159,78 +181,6 @@ async fn a_dropped_read_can_be_repeated() {
     assert_eq!(values(&in_time(reader.read(&key, EventId::ZERO, 10, false)).await.unwrap()), ["1"]);
     let nobody_waits = reader.shared.state().answers.is_empty();
     assert!(nobody_waits);
-}
-
-#[tokio::test]
-async fn a_killed_connection_is_made_anew_and_reported() {
-    let server = Server::start().await;
-    let mut commands = server.commands("").await;
-    let key: Arc<str> = "k".into();
-    let reader = server.reader(1, LONG);
-    let mut reconnects = reader.reconnects();
-    let read = reader.read(&key, EventId::ZERO, 10, false);
-
-    let kill = async {
-        until_blocked(&mut commands, 1).await;
-        let line = readers(&mut commands).await.remove(0);
-        let id = line.split_whitespace().find_map(|part| part.strip_prefix("id=")).unwrap();
-        let _: i64 = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id).query_async(&mut commands).await.unwrap();
-        reconnects.changed().await.unwrap();
-        add(&mut commands, &key, "after").await;
-    };
-    let (entries, ()) = in_time(async { tokio::join!(read, kill) }).await;
-
-    assert_eq!(values(&entries.unwrap()), ["after"]);
-    assert_eq!(*reader.reconnects().borrow(), 1);
-    assert_eq!(reader.connections(), 1);
-}
-
-#[tokio::test]
-async fn reads_wait_through_a_restart_of_the_server() {
-    let mut server = Server::start().await;
-    let mut commands = server.commands("").await;
-    let keys = keys(2);
-    let reader = server.reader(1, LONG);
-    let blocked = reader.read(&keys[0], EventId::ZERO, 10, false);
-
-    let restart = async {
-        until_blocked(&mut commands, 1).await;
-        server.stop();
-        // Asked while nobody is there to answer.
-        let flowing = reader.read(&keys[1], EventId::ZERO, 10, true);
-        let back = async {
-            while reader.connections() > 0 {
-                tokio::task::yield_now().await;
-            }
-            server.start_again().await;
-            let mut commands = server.commands("").await;
-            add(&mut commands, "k0", "0").await;
-            add(&mut commands, "k1", "1").await;
-        };
-        tokio::join!(flowing, back).0
-    };
-    let (blocked, flowing) = in_time(async { tokio::join!(blocked, restart) }).await;
-
-    assert_eq!(values(&blocked.unwrap()), ["0"]);
-    assert_eq!(values(&flowing.unwrap()), ["1"]);
-    assert!(*reader.reconnects().borrow() >= 1);
-}
-
-#[tokio::test]
-async fn a_wrong_password_is_told_to_every_reader() {
-    let server = Server::with(&["--requirepass", "right"]).await;
-    let keys = keys(2);
-    for (more, code) in [("?pass=wrong", "WRONGPASS"), ("", "NOAUTH"), ("?pass=wrong&protocol=resp3", "WRONGPASS")] {
-        let reader = server.reader_as(more, 1, LONG);
-
-        let reads = join_all(keys.iter().map(|key| reader.read(key, EventId::ZERO, 10, &**key == "k1")));
-
-        for refused in in_time(reads).await {
-            let refused = refused.unwrap_err();
-            assert!(matches!(&refused, BrokerError::Refused { code: c, .. } if c == code), "{refused}");
-        }
-        assert_eq!(reader.connections(), 0);
-    }
 }
 
 #[tokio::test]
@@ -351,127 +301,4 @@ async fn a_connection_over_tcp_reads_too() {
     let read = in_time(reader.read(&"k".into(), EventId::ZERO, 10, false)).await.unwrap();
 
     assert_eq!(values(&read), ["1"]);
-}
-
-const ONE: &str = "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$4\r\ndata\r\n$3\r\none\r\n";
-
-/// What a read of key `k` answers, and how often the reader reported a reconnect, with a server that plays this.
-async fn scripted(connections: &[&[&str]]) -> (Vec<String>, u64) {
-    let server = Scripted::new();
-    let reader = server.reader(Duration::from_millis(10));
-    let key = "k".into();
-    let entries = tokio::select! {
-        entries = in_time(reader.read(&key, EventId::ZERO, 10, false)) => entries.unwrap(),
-        never = server.play(connections) => match never {},
-    };
-    let reconnects = *reader.reconnects().borrow();
-    (values(&entries), reconnects)
-}
-
-#[tokio::test]
-async fn a_connection_that_falls_silent_is_made_anew() {
-    assert_eq!(scripted(&[&[], &[ONE]]).await, (vec!["one".into()], 1));
-    let half = &ONE[..30];
-    assert_eq!(scripted(&[&[half], &[ONE]]).await, (vec!["one".into()], 1));
-}
-
-#[tokio::test]
-async fn a_reply_that_cannot_be_read_costs_the_connection_and_nothing_else() {
-    let foreign = ONE.replace("\r\nk\r\n", "\r\nx\r\n");
-    for nonsense in ["hello", "*1\r\n*2\r\n:1\r\n", "+OK\r\n", &foreign] {
-        assert_eq!(scripted(&[&[nonsense], &[ONE]]).await, (vec!["one".into()], 1), "{nonsense:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_is_not_ready_is_asked_again() {
-    for refusal in ["-LOADING Redis is loading\r\n", "-NOAUTH Authentication required.\r\n"] {
-        assert_eq!(scripted(&[&[refusal], &[ONE]]).await, (vec!["one".into()], 1), "{refusal:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_read_ended_by_the_server_is_repeated_and_reported() {
-    let unblocked = "-UNBLOCKED force unblock from blocking operation\r\n";
-    assert_eq!(scripted(&[&[unblocked, "*-1\r\n", ONE]]).await, (vec!["one".into()], 1));
-}
-
-#[tokio::test]
-async fn a_reply_that_no_buffer_can_hold_is_told_to_its_reader() {
-    let server = Scripted::new();
-    let reader = server.reader(Duration::from_millis(10));
-    let key = "k".into();
-    let refused = tokio::select! {
-        refused = in_time(reader.read(&key, EventId::ZERO, 10, false)) => refused.unwrap_err(),
-        never = server.play(&[&["*1\r\n*2\r\n$4294967290\r\n"]]) => match never {},
-    };
-    assert!(matches!(&refused, BrokerError::Unexpected { detail, .. } if detail.contains("4 GiB")), "{refused}");
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-/// Prints what one event costs to parse and what a partition waits that joins: `cargo test --release -- --ignored
-/// --nocapture measure`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, decides nothing"]
-async fn measure_the_wake_up_of_a_joining_partition() {
-    let server = Server::start().await;
-    let mut commands = server.commands("").await;
-    let keys = keys(65);
-    add(&mut commands, &keys[64], "there").await;
-    let reader = server.reader(1, LONG);
-    for others in [1, 15, 63] {
-        let silent = join_all(keys[..others].iter().map(|key| reader.read(key, EventId::ZERO, 64, false)));
-        let joins = async {
-            let (mut joining, mut direct) = (Vec::new(), Vec::new());
-            for _ in 0..500 {
-                until_blocked(&mut commands, 1).await;
-                let asked = clock::now();
-                reader.read(&keys[64], EventId::ZERO, 64, false).await.unwrap();
-                joining.push(clock::now().since(asked));
-                let asked = clock::now();
-                reader.read(&keys[64], EventId::ZERO, 64, true).await.unwrap();
-                direct.push(clock::now().since(asked));
-            }
-            (median(joining), median(direct))
-        };
-        tokio::select! {
-            (joining, direct) = joins => println!("{others} others wait: p50 joining {joining:?}, direct {direct:?}"),
-            _ = silent => panic!("nothing was sent there"),
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, decides nothing"]
-async fn measure_draining_sixteen_partitions() {
-    let server = Server::start().await;
-    let mut commands = server.commands("").await;
-    let keys = keys(16);
-    let each = 50_000;
-    for key in &keys {
-        for _ in 0..each / 1000 {
-            let mut pipe = redis::pipe();
-            for n in 0..1000 {
-                pipe.cmd("XADD").arg(&**key).arg("*").arg("data").arg(format!("{n:0180}")).ignore();
-            }
-            let _: () = pipe.query_async(&mut commands).await.unwrap();
-        }
-    }
-    let reader = server.reader(4, LONG);
-    let begun = clock::now();
-    let drains = keys.iter().map(|key| async {
-        let (mut seen, mut after) = (0, EventId::ZERO);
-        while seen < each {
-            let entries = reader.read(key, after, 64, true).await.unwrap();
-            after = entries[entries.len() - 1].id;
-            seen += entries.len();
-        }
-    });
-    join_all(drains).await;
-    let events = (16 * each) as f64;
-    println!("drained {:.0} events a second", events / clock::now().since(begun).as_secs_f64());
 }

@@ -1,12 +1,30 @@
 //! Settings: plain data with a reason and a default each.
 //!
-//! Order of sources: command line > code > environment `RUNNEL_*` > `runnel.toml` > default.
+//! Order of sources: command line > code > environment `RUNNEL_*` > `runnel.toml` > default. [`load`] reads them all and
+//! remembers where each value came from; [`TABLE`] is the one list that reading, checking and showing walk.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Start;
+
+mod environment;
+mod file;
+mod kinds;
+mod load;
+mod names;
+mod table;
+mod url;
+mod validate;
+
+pub(crate) use environment::variable;
+pub(crate) use kinds::{read_duration, read_start, show_duration};
+pub use load::{Loaded, Origin, Overrides, Value, load};
+pub(crate) use names::{Named, check_name};
+pub use table::{Setting, TABLE};
+pub(crate) use url::shown;
+pub use url::{DEFAULT_REDIS_URL, RedisUrl};
 
 /// What happens to an event whose handling failed, after retries are spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -179,42 +197,4 @@ impl Default for Settings {
             allow_eviction: false,
         }
     }
-}
-
-/// The address of a store. Printing it never shows its password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl(String);
-
-impl RedisUrl {
-    /// Keeps the text as it is; what it means is decided where it is connected to.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// The whole text, secrets included.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for RedisUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&mask(&self.0))
-    }
-}
-
-impl std::fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
-/// The URL with `***` in place of everything between `//` and the last `@`, the user's name apart.
-fn mask(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, tail) =
-        rest.split_at(rest.find('/').filter(|&at| rest.rfind('@').is_none_or(|a| a < at)).unwrap_or(rest.len()));
-    let Some((credentials, host)) = authority.rsplit_once('@') else { return url.to_owned() };
-    let user = credentials.split_once(':').map_or("", |(user, _)| user);
-    format!("{scheme}://{user}:***@{host}{tail}")
 }

@@ -1,0 +1,436 @@
+//! The arguments of the attribute: a stream, then options, each at most once.
+//!
+//! What an option means is checked here as far as its own text and the others go; what depends on settings is checked
+//! when the worker starts.
+
+use std::time::Duration;
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Expr, Ident, Meta, Path, Token};
+
+use super::signature::{Function, Style};
+use crate::nearest::did_you_mean;
+use crate::problems::Problems;
+use crate::values;
+
+/// Each option with an example of it, for messages.
+const OPTIONS: [(&str, &str); 16] = [
+    ("name", "name = \"printer\""),
+    ("batch", "batch = 500"),
+    ("within", "within = \"2s\""),
+    ("retry", "retry(attempts = 5, from = \"200ms\", to = \"30s\")"),
+    ("timeout", "timeout = \"10s\""),
+    ("exception_policy", "exception_policy = \"quarantine\""),
+    ("on_error", "on_error = \"dead_letter\""),
+    ("max_crashes", "max_crashes = 3"),
+    ("start", "start = \"0\""),
+    ("prefetch_count", "prefetch_count = 64"),
+    ("commit_linger", "commit_linger = \"5ms\""),
+    ("lock_expiry", "lock_expiry = \"10s\""),
+    ("grace_period", "grace_period = \"8s\""),
+    ("join_delay", "join_delay = \"3s\""),
+    ("assignment_sleep", "assignment_sleep = \"250ms\""),
+    ("assignment_attempts", "assignment_attempts = 40"),
+];
+
+const POLICIES: [&str; 3] = ["halt", "quarantine", "ignore"];
+
+/// More than this is refused at start as well: a batch is held in memory as a whole.
+const LARGEST_BATCH: u64 = 10_000;
+
+/// A lease that is shorter could not be renewed in time.
+const SHORTEST_LOCK: Duration = Duration::from_millis(500);
+
+/// What stands in `#[runnel::processor(..)]`.
+#[derive(Default)]
+pub(super) struct Arguments {
+    pub(super) stream: Option<Expr>,
+    pub(super) options: Options,
+}
+
+/// The options, checked.
+#[derive(Default)]
+pub(super) struct Options {
+    pub(super) name: Option<String>,
+    pub(super) batch: Option<(Path, u64)>,
+    within: Option<(Path, Duration)>,
+    grace_period: Option<Duration>,
+    timeout: Option<Path>,
+    exception_policy: Option<String>,
+    on_error: Option<Expr>,
+    seen: Vec<String>,
+    changes: Vec<TokenStream>,
+}
+
+impl Arguments {
+    /// Reads them; tells every mistake there is.
+    pub(super) fn read(attr: TokenStream, problems: &mut Problems) -> Self {
+        let mut arguments = Self::default();
+        let Some((first, rest)) = problems.keep(split.parse2(attr)) else { return arguments };
+        match first {
+            Some(stream) if !is_option(&stream) => arguments.stream = Some(stream),
+            first => {
+                let at = first.as_ref().map_or_else(Span::call_site, Spanned::span);
+                let why = "say first which stream is processed: `#[runnel::processor(ORDERS)]`";
+                problems.keep(Err::<(), _>(syn::Error::new(at, why)));
+                // The options are told with their stream, so that nothing is told twice.
+                return arguments;
+            }
+        }
+        for option in rest {
+            arguments.options.read(&option, problems);
+        }
+        arguments.options.check(problems);
+        arguments
+    }
+}
+
+/// The stream, if there is one, and the options behind it.
+fn split(input: ParseStream<'_>) -> syn::Result<(Option<Expr>, Punctuated<Meta, Token![,]>)> {
+    if input.is_empty() {
+        return Ok((None, Punctuated::new()));
+    }
+    let first = input.parse()?;
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok((Some(first), input.parse_terminated(Meta::parse, Token![,])?))
+}
+
+/// Whether an option stands where the stream is expected.
+fn is_option(first: &Expr) -> bool {
+    match first {
+        Expr::Assign(_) => true,
+        Expr::Call(call) => matches!(&*call.func, Expr::Path(path) if path.path.is_ident("retry")),
+        _ => false,
+    }
+}
+
+impl Options {
+    /// The calls that say all this of a declared processor.
+    pub(super) fn changes(&self) -> Vec<TokenStream> {
+        let batch = self.batch.as_ref().map(|(_, events)| {
+            let events = *events as usize;
+            let within = match &self.within {
+                Some((_, time)) => some(&values::duration_tokens(*time)),
+                None => quote!(::core::option::Option::None),
+            };
+            let events = some(&quote!(#events));
+            quote!(.batch_parts(#events, #within))
+        });
+        batch.into_iter().chain(self.changes.iter().cloned()).collect()
+    }
+
+    fn read(&mut self, option: &Meta, problems: &mut Problems) {
+        let path = option.path();
+        let name = path.get_ident().map(Ident::to_string).unwrap_or_default();
+        let Some((_, example)) = OPTIONS.iter().find(|(known, _)| *known == name) else {
+            let written = crate::problems::shown(path);
+            let names = OPTIONS.map(|(known, _)| known);
+            problems.tell(path, format!("unknown option `{written}`{}", did_you_mean(&written, &names)));
+            return;
+        };
+        if self.seen.contains(&name) {
+            problems.tell(path, format!("`{name}` is given twice"));
+            return;
+        }
+        self.seen.push(name.clone());
+        let read = match (name.as_str(), option) {
+            ("retry", Meta::List(list)) => {
+                list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).map(|parts| {
+                    let change = retry(&parts, path, problems);
+                    self.changes.extend(change);
+                })
+            }
+            ("retry", _) | (_, Meta::Path(_) | Meta::List(_)) => {
+                Err(syn::Error::new_spanned(option, format!("`{name}` is written `{example}`")))
+            }
+            (_, Meta::NameValue(pair)) => self.set(&name, path, &pair.value, example),
+        };
+        problems.keep(read);
+    }
+
+    fn set(&mut self, name: &str, path: &Path, value: &Expr, example: &str) -> syn::Result<()> {
+        match name {
+            "name" => self.name = Some(non_empty(value, example)?),
+            "batch" => self.batch = Some((path.clone(), values::count(value, 1, LARGEST_BATCH, example)?)),
+            "within" => self.within = Some((path.clone(), values::duration(value, example)?)),
+            "exception_policy" => {
+                let policy = one_of(value, &POLICIES, example)?;
+                let variant = policy_variant(&policy);
+                self.changes.push(quote!(.exception_policy(::runnel::__private::ExceptionPolicy::#variant)));
+                self.exception_policy = Some(policy);
+            }
+            "on_error" => {
+                one_of(value, &["dead_letter"], example)?;
+                self.on_error = Some(value.clone());
+            }
+            "start" => {
+                let start = values::start(value)?;
+                self.changes.push(quote!(.start(#start)));
+            }
+            "max_crashes" | "prefetch_count" | "assignment_attempts" => {
+                let number = values::count(value, 1, u64::from(u32::MAX), example)? as u32;
+                self.change(path, &quote!(#number));
+            }
+            _ => {
+                let time = values::duration(value, example)?;
+                match name {
+                    "timeout" if time.is_zero() => {
+                        return Err(syn::Error::new_spanned(value, "a timeout of 0 would fail every event"));
+                    }
+                    "lock_expiry" if time < SHORTEST_LOCK => {
+                        let why = "must be at least `500ms`: a shorter lease could not be renewed in time";
+                        return Err(syn::Error::new_spanned(value, why));
+                    }
+                    "timeout" => self.timeout = Some(path.clone()),
+                    "grace_period" => self.grace_period = Some(time),
+                    _ => {}
+                }
+                self.change(path, &values::duration_tokens(time));
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, path: &Path, value: &TokenStream) {
+        self.changes.push(quote!(.#path(#value)));
+    }
+
+    /// What does not go together.
+    fn check(&self, problems: &mut Problems) {
+        if let Some((within, time)) = &self.within {
+            if self.batch.is_none() && !self.seen.iter().any(|name| name == "batch") {
+                problems.tell(within, "`within` says how long a batch may take to fill: give `batch = 500` as well");
+            }
+            if let Some(grace) = self.grace_period.filter(|grace| time >= grace) {
+                problems.tell(
+                    within,
+                    format!("`within` ({time:?}) must be shorter than `grace_period` ({grace:?}): a drain must be able to wait for it"),
+                );
+            }
+        }
+        if let Some(value) = &self.on_error {
+            let stops = self.exception_policy.as_deref().filter(|policy| *policy != "ignore");
+            problems.tell(
+                value,
+                match stops {
+                    Some(policy) => format!(
+                        "`on_error = \"dead_letter\"` goes on behind a failed event, and `exception_policy = \"{policy}\"` stops \
+                         there: give one of them"
+                    ),
+                    None => "dead letters are not available in this version".to_owned(),
+                },
+            );
+        }
+    }
+
+    /// What does not go with the function.
+    pub(super) fn check_against(&self, function: &Function, problems: &mut Problems) {
+        let is_loop = function.style == Style::Loop;
+        if let (true, Some((batch, _))) = (is_loop, &self.batch) {
+            problems.tell(batch, "`batch` is for handlers: an event loop takes batches with `events.take(n, within)`");
+        }
+        if let (true, Some(timeout)) = (is_loop, &self.timeout) {
+            problems.tell(timeout, "`timeout` is for handlers: an event loop times its own work");
+        }
+        if is_loop || self.batch.is_some() {
+            for key in function.extractors_named("Key") {
+                problems.tell(key, "`Key` is the key of one event: it works for handlers of one record");
+            }
+        }
+    }
+}
+
+fn some(value: &TokenStream) -> TokenStream {
+    quote!(::core::option::Option::Some(#value))
+}
+
+/// `retry(attempts = 5, from = "200ms", to = "30s")`.
+fn retry(parts: &Punctuated<Meta, Token![,]>, path: &Path, problems: &mut Problems) -> Option<TokenStream> {
+    const EXAMPLES: [(&str, &str); 3] =
+        [("attempts", "attempts = 5"), ("from", "from = \"200ms\""), ("to", "to = \"30s\"")];
+    let (mut attempts, mut times, mut seen) = (None, [None, None], Vec::new());
+    for part in parts {
+        let name = crate::problems::shown(part.path());
+        let Some((_, example)) = EXAMPLES.iter().find(|(known, _)| *known == name) else {
+            let names = EXAMPLES.map(|(known, _)| known);
+            problems.tell(part.path(), format!("unknown option `{name}` of `retry`{}", did_you_mean(&name, &names)));
+            continue;
+        };
+        if seen.contains(&name) {
+            problems.tell(part.path(), format!("`{name}` is given twice"));
+            continue;
+        }
+        let Meta::NameValue(pair) = part else {
+            problems.tell(part, format!("`{name}` is written `{example}`"));
+            continue;
+        };
+        match name.as_str() {
+            "attempts" => attempts = problems.keep(values::count(&pair.value, 1, u64::from(u32::MAX), example)),
+            "from" => times[0] = problems.keep(values::duration(&pair.value, example)),
+            _ => times[1] = problems.keep(values::duration(&pair.value, example)),
+        }
+        seen.push(name);
+    }
+    if !seen.iter().any(|name| name == "attempts") {
+        problems.tell(path, "`retry` says how often: `retry(attempts = 5)`");
+    }
+    if let [Some(from), Some(to)] = times
+        && from > to
+    {
+        problems.tell(path, format!("`retry` waits from {from:?} to {to:?}: the first must not be longer"));
+    }
+    let attempts = attempts? as u32;
+    let [from, to] = [(times[0], quote!(from)), (times[1], quote!(to))].map(|(time, field)| match time {
+        Some(time) => values::duration_tokens(time),
+        None => quote!(::runnel::__private::Retry::default().#field),
+    });
+    Some(quote!(.retry(#attempts, #from, #to)))
+}
+
+fn non_empty(value: &Expr, example: &str) -> syn::Result<String> {
+    match values::text(value, example)?.value() {
+        empty if empty.is_empty() => Err(syn::Error::new_spanned(value, "a processor needs a name that is not empty")),
+        name => Ok(name),
+    }
+}
+
+fn one_of(value: &Expr, words: &[&str], example: &str) -> syn::Result<String> {
+    let text = values::text(value, example)?.value();
+    match words.contains(&text.as_str()) {
+        true => Ok(text),
+        false => {
+            let why = format!("`{text}` is not known here{}", did_you_mean(&text, words));
+            Err(syn::Error::new_spanned(value, why))
+        }
+    }
+}
+
+fn policy_variant(policy: &str) -> Ident {
+    let variant = match policy {
+        "quarantine" => "Quarantine",
+        "ignore" => "Ignore",
+        _ => "Halt",
+    };
+    Ident::new(variant, Span::call_site())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(attr: TokenStream) -> (Arguments, Vec<String>) {
+        let mut problems = Problems::default();
+        let arguments = Arguments::read(attr, &mut problems);
+        (arguments, problems.texts())
+    }
+
+    #[track_caller]
+    fn assert_changes(attr: TokenStream, expected: TokenStream) {
+        let (arguments, problems) = read(attr);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(arguments.options.changes().into_iter().collect::<TokenStream>().to_string(), expected.to_string());
+    }
+
+    #[track_caller]
+    fn refused(attr: TokenStream, why: &str) {
+        let text = attr.to_string();
+        let (_, problems) = read(attr);
+        assert!(problems.len() == 1 && problems[0].contains(why), "{text}\nexpected: {why}\n{problems:?}");
+    }
+
+    #[test]
+    fn every_option_has_an_example_that_is_accepted() {
+        for (name, example) in OPTIONS {
+            let with_batch = if name == "within" { ", batch = 500" } else { "" };
+            let attr = format!("ORDERS, {example}{with_batch}").parse().expect("examples are Rust");
+            let (_, problems) = read(attr);
+            let expected: &[&str] =
+                if name == "on_error" { &["dead letters are not available in this version"] } else { &[] };
+            assert_eq!(problems, expected, "{example}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_to_the_settings() {
+        assert_changes(quote!(ORDERS), quote!());
+        let none = quote!(::core::option::Option::None);
+        let default = quote!(::runnel::__private::Retry::default());
+        assert_changes(quote!(ORDERS, retry(attempts = 5),), quote!(.retry(5u32, #default.from, #default.to)));
+        let five = quote!(::core::option::Option::Some(5usize));
+        assert_changes(quote!(ORDERS, batch = 5), quote!(.batch_parts(#five, #none)));
+    }
+
+    #[test]
+    fn what_is_said_becomes_a_call_each() {
+        assert_changes(
+            quote!(ORDERS, grace_period = "1.5s", max_crashes = 7, exception_policy = "ignore"),
+            quote! {
+                .grace_period(::core::time::Duration::from_millis(1500u64))
+                .max_crashes(7u32)
+                .exception_policy(::runnel::__private::ExceptionPolicy::Ignore)
+            },
+        );
+    }
+
+    #[test]
+    fn the_stream_comes_first() {
+        refused(quote!(), "say first which stream");
+        refused(quote!(batch = 500, ORDERS), "say first which stream");
+        refused(quote!(retry(attempts = 5)), "say first which stream");
+    }
+
+    #[test]
+    fn unknown_and_doubled_options_are_refused_by_name() {
+        refused(quote!(ORDERS, retries = 5), "unknown option `retries`: did you mean `retry`?");
+        refused(quote!(ORDERS, colour = 5), "there are `name`, `batch`");
+        refused(
+            quote!(ORDERS, retry(attempt = 5, attempts = 5)),
+            "unknown option `attempt` of `retry`: did you mean `attempts`?",
+        );
+        refused(quote!(ORDERS, timeout = "1s", timeout = "2s"), "`timeout` is given twice");
+        refused(quote!(ORDERS, retry(attempts = 5, attempts = 6)), "`attempts` is given twice");
+    }
+
+    #[test]
+    fn an_option_in_another_form_is_answered_with_its_own() {
+        refused(quote!(ORDERS, retry = 5), "`retry` is written `retry(attempts = 5,");
+        refused(quote!(ORDERS, batch(500)), "`batch` is written `batch = 500`");
+        refused(quote!(ORDERS, batch), "`batch` is written `batch = 500`");
+        refused(quote!(ORDERS, batch = "500"), "expected a whole number: `batch = 500`");
+        refused(quote!(ORDERS, batch = -5), "must be at least 1");
+        refused(quote!(ORDERS, timeout = 10), "expected a duration in quotes: `timeout = \"10s\"`");
+        refused(quote!(ORDERS, name = printer), "expected a text in quotes");
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        refused(quote!(ORDERS, timeout = "10x"), "`10x` is not a duration: write `250ms`, `10s`, `2m`");
+        refused(quote!(ORDERS, timeout = "0"), "would fail every event");
+        refused(quote!(ORDERS, batch = 0), "must be at least 1");
+        refused(quote!(ORDERS, batch = 10_001), "must be at most 10000");
+        refused(quote!(ORDERS, retry(attempts = 0)), "must be at least 1");
+        refused(quote!(ORDERS, retry(from = "1s")), "`retry` says how often");
+        refused(quote!(ORDERS, retry(attempts = 2, from = "2s", to = "1s")), "the first must not be longer");
+        refused(quote!(ORDERS, lock_expiry = "100ms"), "at least `500ms`");
+        refused(quote!(ORDERS, start = "yesterday"), "no place to start");
+        refused(quote!(ORDERS, name = ""), "not empty");
+        refused(quote!(ORDERS, exception_policy = "HALT"), "did you mean `halt`?");
+        refused(quote!(ORDERS, within = "2s"), "give `batch = 500` as well");
+        refused(quote!(ORDERS, batch = 5, within = "2s", grace_period = "2s"), "must be shorter than `grace_period`");
+    }
+
+    #[test]
+    fn dead_letters_contradict_policies_that_stop() {
+        refused(quote!(ORDERS, on_error = "dead_letter"), "not available in this version");
+        refused(quote!(ORDERS, on_error = "dead_letter", exception_policy = "ignore"), "not available in this version");
+        for policy in ["halt", "quarantine"] {
+            refused(quote!(ORDERS, exception_policy = #policy, on_error = "dead_letter"), "give one of them");
+        }
+    }
+}

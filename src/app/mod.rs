@@ -1,0 +1,364 @@
+//! The app: a named set of streams, processors and state. Plain data until a worker or a sender connects it.
+//!
+//! [`App::new`] begins with everything the attribute macros have registered in the program; [`App::bare`] with
+//! nothing.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::error::{Error, Failure};
+use crate::processor::events::{LoopFuture, TypedLoop};
+use crate::processor::extract::{Parts, States, missing_state};
+use crate::processor::handler::{FromUnit, Handler, Typed};
+use crate::processor::{DeclaredAt, Events, ProcessorOptions, ProcessorSpec, Style};
+use crate::record::Record;
+use crate::settings::Overrides;
+use crate::stream::current::Handle;
+use crate::stream::json::JsonStream;
+use crate::stream::{Bound, Stream, StreamSpec};
+
+pub(crate) mod connection;
+mod declared;
+pub mod registry;
+
+pub use declared::Declared;
+
+/// What `App::state_with` gets: a look at the app's environment.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub(crate) app: String,
+}
+
+impl Setup {
+    /// The app's name.
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// An environment variable that must be there.
+    ///
+    /// # Errors
+    /// A sentence that names the variable.
+    pub fn var(&self, name: &str) -> Result<String, Failure> {
+        crate::settings::variable(name).map(|value| value.to_string_lossy().into_owned()).ok_or_else(|| {
+            Failure::Invalid(format!("the environment variable {name} is not set, and app `{}` needs it", self.app))
+        })
+    }
+}
+
+type StateMaker = Arc<dyn Fn(Setup) -> BoxFuture<'static, Result<Installed, Error>> + Send + Sync>;
+pub(crate) type Beside = Arc<dyn Fn() -> BoxFuture<'static, crate::Result> + Send + Sync>;
+type Installed = Box<dyn FnOnce(&mut States) -> bool + Send>;
+
+/// A named set of streams, processors and state.
+///
+/// ```no_run
+/// use runnel::prelude::*;
+///
+/// fn main() -> ExitCode { runnel::main(App::new("shop")) }
+/// ```
+#[derive(Clone)]
+pub struct App {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) streams: Vec<StreamSpec>,
+    pub(crate) typed: Vec<Arc<dyn JsonStream>>,
+    pub(crate) processors: Vec<ProcessorSpec>,
+    pub(crate) overrides: Overrides,
+    pub(crate) states: States,
+    state_makers: Vec<(TypeId, &'static str, StateMaker)>,
+    /// What runs beside the worker.
+    pub(crate) beside: Vec<Beside>,
+    /// Mistakes made while declaring, told all at once at start.
+    pub(crate) refusals: Vec<String>,
+    connected: Arc<tokio::sync::OnceCell<Handle>>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let processors: Vec<_> = self.processors.iter().map(|p| &p.name).collect();
+        f.debug_struct("App").field("name", &self.name).field("processors", &processors).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// An app of that name with everything the attribute macros have registered in this program.
+    #[cfg(feature = "macros")]
+    pub fn new(name: impl Into<String>) -> Self {
+        let mut app = registry::registered().fold(Self::bare(name), |app, item| item.declare(app));
+        // The linker's order is nobody's business.
+        app.processors
+            .sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
+        app.streams.sort_by(|a, b| a.name.cmp(&b.name));
+        app
+    }
+
+    /// An app of that name with nothing in it.
+    pub fn bare(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: String::new(),
+            streams: Vec::new(),
+            typed: Vec::new(),
+            processors: Vec::new(),
+            overrides: Overrides::default(),
+            states: States::default(),
+            state_makers: Vec::new(),
+            beside: Vec::new(),
+            refusals: Vec::new(),
+            connected: Arc::default(),
+        }
+    }
+
+    /// The app's name: a part of every key.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version of the code, for `workers` and for tasks that run once for each version. Default: empty.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// Where Redis is. Overrides the environment and the file; the command line overrides this.
+    pub fn redis(self, url: impl Into<String>) -> Self {
+        self.setting("redis_url", url.into())
+    }
+
+    /// Gives a setting by its name, as it would be written in `runnel.toml`: `.setting("default_lock_expiry", "5s")`.
+    /// Overrides the environment and the file; the command line overrides this. A mistake is told at start.
+    pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.overrides.set(name, value.into());
+        self
+    }
+
+    /// Holds a value for every function that asks for `State<T>`.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        if !self.states.hold(value) {
+            self.refusals.push(format!("the app holds two states of type `{}`", std::any::type_name::<T>()));
+        }
+        self
+    }
+
+    /// Makes such a value when the app starts: a connection pool, for example. An error ends the start.
+    ///
+    /// ```
+    /// # use runnel::prelude::*;
+    /// # struct Pool;
+    /// # impl Pool { async fn connect(url: &str) -> runnel::Result<Pool> { Ok(Pool) } }
+    /// let app = App::bare("shop").state_with(async |setup| Ok(Pool::connect(&setup.var("DATABASE_URL")?).await?));
+    /// ```
+    pub fn state_with<T, F, Fut>(mut self, make: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        F: Fn(Setup) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let maker: StateMaker = Arc::new(move |setup| {
+            let future = make(setup);
+            Box::pin(async move {
+                let value = future.await?;
+                Ok(Box::new(move |states: &mut States| states.hold(value)) as Installed)
+            })
+        });
+        self.state_makers.push((TypeId::of::<T>(), std::any::type_name::<T>(), maker));
+        self
+    }
+
+    /// Runs something beside the worker, in its process and with its app: a web server that sends, for example. It is
+    /// dropped when the worker has drained; when it ends or fails itself, the worker goes on.
+    pub fn beside<F, Fut>(mut self, run: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = crate::Result> + Send + 'static,
+    {
+        self.beside.push(Arc::new(move || Box::pin(run())));
+        self
+    }
+
+    /// Adds what an attribute macro has made of a function: `.with::<printer>()`.
+    pub fn with<P: registry::Item>(self) -> Self {
+        P::declare(self)
+    }
+
+    /// Adds a stream that no processor of this app reads, so that the command line knows it.
+    pub fn with_stream<R: Record>(mut self, stream: &Stream<R>) -> Self {
+        self.add_stream(stream);
+        self
+    }
+
+    /// A stream of this app to send to, from anywhere. Connects at the first send.
+    pub fn stream<R: Record>(&self, stream: &Stream<R>) -> AppStream<R> {
+        AppStream { app: self.clone(), stream: stream.clone() }
+    }
+
+    /// Adds a handler: a function that is called for each event, or for each batch with [`Declared::batch`].
+    ///
+    /// It is named after its function; a closure needs [`Declared::name`].
+    ///
+    /// ```
+    /// # use runnel::prelude::*;
+    /// # #[derive(Serialize, Deserialize)] struct Order { id: u64 }
+    /// let orders = Stream::new("orders", |o: &Order| o.id.into());
+    /// let mut app = App::bare("shop");
+    /// app.processor(&orders, async |order: Order| println!("{}", order.id)).name("printer");
+    /// ```
+    #[track_caller]
+    pub fn processor<R, P, H>(&mut self, stream: &Stream<R>, handler: H) -> Declared<'_>
+    where
+        R: Record,
+        P: 'static,
+        H: Handler<R, P>,
+    {
+        self.add_stream(stream);
+        let call = Typed::new(stream.declaration().clone(), handler);
+        self.add_processor(function_name::<H>(), &stream.declaration().spec, Style::Handler(Arc::new(call)))
+    }
+
+    /// Adds an event loop: a function that is lent the events of one partition.
+    ///
+    /// ```
+    /// # use runnel::prelude::*;
+    /// # #[derive(Serialize, Deserialize)] struct Order { id: u64, amount: f64 }
+    /// # let orders = Stream::new("orders", |o: &Order| o.id.into());
+    /// # let mut app = App::bare("shop");
+    /// app.event_loop(&orders, |events: &mut Events<Order>| Box::pin(async move {
+    ///     let mut total = 0.0;
+    ///     while let Some(order) = events.next().await? {
+    ///         total += order.amount;
+    ///     }
+    ///     Ok(())
+    /// })).name("totals");
+    /// ```
+    #[track_caller]
+    pub fn event_loop<R, K, T, F>(&mut self, stream: &Stream<R>, function: F) -> Declared<'_>
+    where
+        R: Record,
+        K: 'static,
+        T: FromUnit<R, K>,
+        F: for<'a> Fn(&'a mut Events<T>) -> LoopFuture<'a> + Send + Sync + 'static,
+    {
+        self.event_loop_with(stream, Vec::new(), move |events: &mut Events<T>, _: &Parts<'_>| Ok(function(events)))
+    }
+
+    /// An event loop with extractors: what the attribute macro writes.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn event_loop_with<R, K, T, F>(
+        &mut self,
+        stream: &Stream<R>,
+        needs: Vec<Option<(TypeId, &'static str)>>,
+        function: F,
+    ) -> Declared<'_>
+    where
+        R: Record,
+        K: 'static,
+        T: FromUnit<R, K>,
+        F: for<'a> Fn(&'a mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'a>, Error> + Send + Sync + 'static,
+    {
+        self.add_stream(stream);
+        let needs = needs.into_iter().flatten().collect();
+        let typed = TypedLoop::new(stream.declaration().clone(), function, needs);
+        self.add_processor(function_name::<F>(), &stream.declaration().spec, Style::Loop(Arc::new(typed)))
+    }
+
+    fn add_stream<R: Record>(&mut self, stream: &Stream<R>) {
+        let spec = &stream.declaration().spec;
+        if !self.streams.iter().any(|known| known.name == spec.name) {
+            self.streams.push(spec.clone());
+            self.typed.push(Arc::new(stream.clone()));
+        }
+    }
+
+    #[track_caller]
+    fn add_processor(&mut self, name: String, stream: &StreamSpec, style: Style) -> Declared<'_> {
+        let here = std::panic::Location::caller();
+        self.processors.push(ProcessorSpec {
+            name,
+            stream: stream.clone(),
+            style,
+            options: ProcessorOptions::default(),
+            declared_at: DeclaredAt { file: here.file(), line: here.line() },
+        });
+        Declared(self.processors.last_mut().expect("it was pushed the line before"))
+    }
+
+    /// The states that functions ask for and nothing gives.
+    pub(crate) fn missing_states(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for processor in &self.processors {
+            let needs = match &processor.style {
+                Style::Handler(call) => call.needs(),
+                Style::Loop(run) => run.needs(),
+            };
+            for (id, name) in needs {
+                if !self.states.has(id) && !self.state_makers.iter().any(|(made, ..)| *made == id) {
+                    missing.push(format!(
+                        "processor `{}` ({}): {}",
+                        processor.name,
+                        processor.declared_at,
+                        missing_state(name)
+                    ));
+                }
+            }
+        }
+        missing
+    }
+
+    /// Makes the states that are made at start.
+    pub(crate) async fn make_states(&self) -> Result<States, Failure> {
+        let mut states = self.states.clone();
+        for (_, name, make) in &self.state_makers {
+            let setup = Setup { app: self.name.clone() };
+            let install = make(setup).await.map_err(|source| Failure::State { name: (*name).to_owned(), source })?;
+            if !install(&mut states) {
+                return Err(Failure::Invalid(format!("the app holds two states of type `{name}`")));
+            }
+        }
+        Ok(states)
+    }
+
+    /// Uses this connection for `app.stream(..)`; the first one stays.
+    pub(crate) fn bind(&self, handle: Handle) {
+        let _ = self.connected.set(handle);
+    }
+}
+
+/// The last part of a function's path: its name. Closures have none.
+fn function_name<F>() -> String {
+    let path = std::any::type_name::<F>();
+    let last = path.rsplit("::").next().unwrap_or_default();
+    if last.contains(['{', '<', '>', '}']) { String::new() } else { last.to_owned() }
+}
+
+/// A stream of an app that may not be connected yet.
+pub struct AppStream<R: Record> {
+    app: App,
+    stream: Stream<R>,
+}
+
+impl<R: Record> AppStream<R> {
+    async fn bound(&self) -> Result<Bound<R>, Failure> {
+        let handle = self.app.connected.get_or_try_init(|| self.app.connect_to_send()).await?;
+        Ok(Bound::new(&self.stream, handle.clone()))
+    }
+
+    /// As [`Stream::send`].
+    pub async fn send(&self, record: R) -> Result<crate::EventId, Failure> {
+        self.bound().await?.send(record).await
+    }
+
+    /// As [`Stream::send_as`].
+    pub async fn send_as(&self, id: crate::EventId, record: R) -> Result<crate::EventId, Failure> {
+        self.bound().await?.send_as(id, record).await
+    }
+
+    /// As [`Stream::send_all`].
+    pub async fn send_all(&self, records: impl IntoIterator<Item = R>) -> Result<Vec<crate::EventId>, Failure> {
+        self.bound().await?.send_all(records).await
+    }
+}

@@ -1,0 +1,102 @@
+//! Streams and processors by the names people write.
+
+use std::sync::Arc;
+
+use crate::broker::{Broker, Group, PartitionSurvey, StreamRef};
+use crate::error::{Doing, Failure};
+use crate::nearest::did_you_mean;
+use crate::settings::shown;
+
+/// Refuses a name that is not among the known ones, with the nearest.
+pub(super) fn among(kind: &str, name: &str, known: &[String]) -> Result<(), Failure> {
+    if known.iter().any(|one| one == name) { Ok(()) } else { Err(none_such(kind, name, known)) }
+}
+
+fn none_such(kind: &str, name: &str, known: &[String]) -> Failure {
+    let near = match did_you_mean(name, known.iter().map(String::as_str)) {
+        near if !near.is_empty() => near,
+        _ if known.is_empty() => format!("; there are no {kind}s yet"),
+        _ if known.len() <= 20 => format!("; there are: {}", known.join(", ")),
+        _ => String::new(),
+    };
+    Failure::NotFound(format!("there is no {kind} `{}`{near}", shown(name)))
+}
+
+/// The stream of that name.
+pub(super) async fn stream(broker: &dyn Broker, name: &str) -> Result<StreamRef, Failure> {
+    // Looked up among the names first: a name that could not be one must not become part of a key.
+    let known = names(broker).await?;
+    among("stream", name, &known)?;
+    let facts = broker.stream(name).await.doing(|| format!("look up stream `{name}`"))?;
+    facts.map(Arc::new).ok_or_else(|| none_such("stream", name, &[]))
+}
+
+/// The names of all streams.
+pub(super) async fn names(broker: &dyn Broker) -> Result<Vec<String>, Failure> {
+    broker.streams().await.doing(|| "list the streams".into())
+}
+
+/// A stream and what lies in it.
+pub(super) struct Surveyed {
+    pub(super) stream: StreamRef,
+    pub(super) partitions: Vec<PartitionSurvey>,
+}
+
+/// What lies in this stream.
+pub(super) async fn survey(broker: &dyn Broker, stream: StreamRef) -> Result<Surveyed, Failure> {
+    let partitions = broker.survey(&stream).await.doing(|| format!("look at stream `{}`", stream.name))?;
+    Ok(Surveyed { stream, partitions })
+}
+
+/// All streams and what lies in them.
+pub(super) async fn everything(broker: &dyn Broker) -> Result<Vec<Surveyed>, Failure> {
+    let mut all = Vec::new();
+    for name in names(broker).await? {
+        let facts = broker.stream(&name).await.doing(|| format!("look up stream `{name}`"))?;
+        // One that was erased since its name was listed is no more.
+        if let Some(facts) = facts {
+            all.push(survey(broker, Arc::new(facts)).await?);
+        }
+    }
+    Ok(all)
+}
+
+impl Surveyed {
+    /// The names of the registered processors, in order.
+    pub(super) fn processors(&self) -> Vec<String> {
+        let groups = self.partitions.iter().flat_map(|partition| &partition.groups);
+        let mut names: Vec<String> = groups.filter(|group| group.registered).map(|group| group.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// The stream that this processor reads, surveyed. Where several streams have one of that name, `stream` must say which.
+pub(super) async fn processor(
+    broker: &dyn Broker,
+    name: &str,
+    of_stream: Option<&String>,
+) -> Result<(Group, Surveyed), Failure> {
+    let all = match of_stream {
+        Some(of) => vec![survey(broker, stream(broker, of).await?).await?],
+        None => everything(broker).await?,
+    };
+    let known: Vec<String> = all.iter().flat_map(Surveyed::processors).collect();
+    let mut found: Vec<Surveyed> =
+        all.into_iter().filter(|surveyed| surveyed.processors().iter().any(|one| one == name)).collect();
+    match found.len() {
+        0 => Err(none_such("processor", name, &known)),
+        1 => {
+            let surveyed = found.remove(0);
+            Ok((Group { stream: surveyed.stream.clone(), processor: name.into() }, surveyed))
+        }
+        _ => {
+            let streams: Vec<&str> = found.iter().map(|surveyed| surveyed.stream.name.as_str()).collect();
+            Err(Failure::Invalid(format!(
+                "there is a processor `{name}` on several streams ({}): say which with --stream",
+                streams.join(", ")
+            )))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Beats in; who is alive, and who may be declared dead, out.
+//!
+//! All times that concern others are the server's: only one clock says who is late. Our own clock is used for one
+//! question, whether *we* kept beating: after an outage of the store everybody looks dead to whoever comes back first,
+//! and if that one could declare them so, every partition would move twice. A wrong roster costs time, never safety.
+
+use std::time::Duration;
+
+use crate::broker::{MemberEntry, Roll};
+use crate::clock::Instant;
+
+use super::assignment::Candidate;
+
+/// The members of a processor's group as one of them, `me`, knows them.
+#[derive(Clone, Debug)]
+pub(crate) struct Roster {
+    me: String,
+    ttl: Duration,
+    last: Option<Beat>,
+}
+
+#[derive(Clone, Debug)]
+struct Beat {
+    sent: Instant,
+    roll: Roll,
+    /// Since then no two beats, and no answer to one, were further apart than half a ttl.
+    steady_since: Instant,
+    /// It was not steady before that: there was an outage. Otherwise it is when we joined.
+    after_outage: bool,
+}
+
+impl Roster {
+    /// Nobody is known before the first beat is answered.
+    pub(crate) fn new(me: &str, ttl: Duration) -> Self {
+        Self { me: me.to_owned(), ttl, last: None }
+    }
+
+    /// A beat was answered.
+    pub(crate) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) {
+        let (steady_since, after_outage) = match &self.last {
+            None => (received, false),
+            // The beats reached the store somewhere between sending and answer: this is the widest the gap can be.
+            Some(before) if received.since(before.sent) > self.ttl / 2 => (received, true),
+            Some(before) => (before.steady_since, before.after_outage),
+        };
+        self.last = Some(Beat { sent, roll: roll.clone(), steady_since, after_outage });
+    }
+
+    /// Who was alive at the last beat, by name.
+    pub(crate) fn alive(&self) -> Vec<Candidate<'_>> {
+        self.members().filter(|(_, alive)| *alive).map(|(member, _)| candidate(member)).collect()
+    }
+
+    /// Who was dead at the last beat, by name.
+    pub(crate) fn dead(&self) -> Vec<String> {
+        self.members().filter(|(_, alive)| !alive).map(|(member, _)| member.name.clone()).collect()
+    }
+
+    /// Whether we may declare others dead: our own beats had no gap above half a ttl during the last ttl.
+    ///
+    /// A member that has just joined cannot show that. It waits for half a ttl of steady beats, in which everybody who
+    /// lives beats at least twice: enough that it does not declare a fleet dead that an outage has just let go of, and
+    /// less than it takes for the leases of a fleet to lapse that died as it joined.
+    pub(crate) fn may_reap(&self, now: Instant) -> bool {
+        let Some(last) = &self.last else { return false };
+        let steady_for = if last.after_outage { self.ttl } else { self.ttl / 2 };
+        now.since(last.sent) <= self.ttl / 2 && now.since(last.steady_since) >= steady_for
+    }
+
+    /// Those a plan made now must reckon with: the living, and the dead as long as we may not declare them so.
+    pub(crate) fn standing(&self, now: Instant) -> Vec<Candidate<'_>> {
+        let may_reap = self.may_reap(now);
+        self.members().filter(|(_, alive)| *alive || !may_reap).map(|(member, _)| candidate(member)).collect()
+    }
+
+    /// Those to be removed with a plan made now.
+    pub(crate) fn to_reap(&self, now: Instant) -> Vec<String> {
+        if self.may_reap(now) { self.dead() } else { Vec::new() }
+    }
+
+    /// Whether the last beat found us on the roster.
+    pub(crate) fn me_listed(&self) -> bool {
+        self.members().any(|(member, _)| member.name == self.me)
+    }
+
+    /// Each member, and whether it was alive at the last beat. We are: it was our beat.
+    fn members(&self) -> impl Iterator<Item = (&MemberEntry, bool)> {
+        self.last.iter().flat_map(move |beat| {
+            let now = beat.roll.now;
+            beat.roll.members.iter().map(move |member| (member, member.dead_after > now || member.name == self.me))
+        })
+    }
+}
+
+fn candidate(member: &MemberEntry) -> Candidate<'_> {
+    Candidate { name: &member.name, since: member.since }
+}
+
+#[cfg(test)]
+#[path = "roster_tests.rs"]
+mod tests;

@@ -1,0 +1,98 @@
+//! Reads one owned partition ahead into its bounded queue.
+//!
+//! A chunk is read when the queue has room for it, so at most one chunk waits while another is worked off. Reading has
+//! no side effects: it may be dropped at any time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::broker::{Broker, Source};
+use crate::clock;
+use crate::event::{Entry, EventId};
+
+use super::holding::Holding;
+
+/// How many bytes the partitions of a worker may read ahead, shared evenly by those it owns.
+#[derive(Debug)]
+pub(crate) struct Appetite {
+    bytes: usize,
+    lanes: AtomicUsize,
+}
+
+impl Appetite {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { bytes, lanes: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn joined(&self) {
+        self.lanes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self) {
+        self.lanes.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many events of that size a partition may have in its queue. Two chunks are held at a time.
+    fn portion(&self, most: usize, average: usize) -> usize {
+        let share = self.bytes / self.lanes.load(Ordering::Relaxed).max(1) / 2;
+        (share / average.max(1)).clamp(1, most.max(1))
+    }
+}
+
+/// Reads until the receiver is gone, or the place is.
+pub(super) async fn fetch(
+    broker: Arc<dyn Broker>,
+    holding: Arc<Holding>,
+    from: EventId,
+    prefetch: usize,
+    appetite: Arc<Appetite>,
+    chunks: mpsc::Sender<Vec<Entry>>,
+) {
+    let place = &holding.ledger.place;
+    let source = Source::Partition(place.group.stream.clone(), place.partition);
+    let mut after = from;
+    // Nothing is known of the size of its events: the first chunk of a partition is taken on trust.
+    let mut average = 256;
+    let mut flowing = true;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Ok(room) = chunks.reserve().await else { return };
+        let count = appetite.portion(prefetch, average);
+        // Safe to drop: the same read can be asked for again.
+        let read = tokio::select! {
+            read = broker.read(&source, after, count, flowing) => read,
+            () = holding.ledger.lost.cancelled() => return,
+            () = chunks.closed() => return,
+        };
+        match read {
+            Ok(entries) => {
+                pause = FIRST_PAUSE;
+                let Some(last) = entries.last() else { continue };
+                after = last.id;
+                holding.has_read(after);
+                flowing = entries.len() >= count;
+                let size = entries.iter().map(|e| e.fields.size() + PER_ENTRY).sum::<usize>() / entries.len();
+                average = if size > average { size } else { (average * 3 + size) / 4 };
+                room.send(entries);
+            }
+            Err(error) => {
+                let (processor, partition) = (&place.group.processor, place.partition);
+                if error.is_transient() {
+                    tracing::debug!(%processor, %partition, %error, "reading is interrupted");
+                } else {
+                    tracing::error!(%processor, %partition, error = %crate::error::chain(&error), "events cannot be read: trying again");
+                }
+                clock::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// What an entry costs beside its bytes.
+const PER_ENTRY: usize = 96;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -1,0 +1,248 @@
+//! What is settled of one owned partition, and what of it Redis already knows.
+//!
+//! The lane writes into it, the committer takes from it; both are short and never wait while they hold it. One commit
+//! of a partition is under way at a time, so everything that is settled meanwhile goes with the next one.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Commit, Fence, FrontMark, Owned, Place};
+use crate::clock::Instant;
+use crate::decide::settlement::Settlement;
+use crate::event::EventId;
+
+/// Settled events that go into a commit at once, without waiting for the linger.
+const ENOUGH: u64 = 64;
+
+/// The settled part of one owned partition.
+pub(super) struct Ledger {
+    pub(super) place: Place,
+    pub(super) fence: Fence,
+    /// Cancelled when the place is no longer ours, by whatever has found out.
+    pub(super) lost: CancellationToken,
+    book: Mutex<Book>,
+    answered: Notify,
+}
+
+struct Book {
+    settlement: Settlement,
+    entries_read: Option<u64>,
+    seen: EventId,
+    front: FrontMark,
+    /// The number of the last commit that was made.
+    n: u64,
+    under_way: bool,
+    /// Things said so far, said in the last commit that was made, and known to Redis.
+    said: u64,
+    sent: u64,
+    known: u64,
+    /// Events settled since the last commit was made.
+    fresh: u64,
+    /// Whether the committer has it in its queue, and must not wait with it.
+    queued: bool,
+    urgent: bool,
+}
+
+/// What the lane should do after it said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing: the committer knows.
+    Nothing,
+    /// Tell the committer; it may linger.
+    Soon,
+    /// Tell the committer to make haste.
+    Now,
+}
+
+impl Ledger {
+    pub(super) fn new(place: Place, fence: Fence, owned: &Owned, lost: CancellationToken) -> Self {
+        let book = Book {
+            settlement: Settlement::new(owned.position, owned.done.iter().copied()),
+            entries_read: owned.entries_read,
+            seen: owned.seen.max(owned.position),
+            front: FrontMark::Keep,
+            n: owned.n,
+            under_way: false,
+            said: 0,
+            sent: 0,
+            known: 0,
+            fresh: 0,
+            queued: false,
+            urgent: false,
+        };
+        Self { place, fence, lost, book: Mutex::new(book), answered: Notify::new() }
+    }
+
+    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// Whether it was settled by an owner before us.
+    pub(super) fn is_done(&self, id: EventId) -> bool {
+        self.book().settlement.is_done(id)
+    }
+
+    /// A done event was met in reading.
+    pub(super) fn skipped(&self, id: EventId) -> Call {
+        let mut book = self.book();
+        book.settlement.skipped(id);
+        book.say(1, false)
+    }
+
+    /// A unit is going to be run; named by its last event.
+    pub(super) fn started(&self, last: EventId) {
+        let mut book = self.book();
+        book.seen = book.seen.max(last);
+        book.settlement.started(last);
+    }
+
+    /// A unit of so many events is settled. `at_once`: nothing more starts before Redis knows.
+    pub(super) fn settled(&self, last: EventId, entries: u64, at_once: bool) -> Call {
+        let mut book = self.book();
+        book.settlement.settled(last, entries);
+        book.say(entries, at_once)
+    }
+
+    /// The next commit says that this event is about to start, having failed so often.
+    pub(super) fn mark_front(&self, id: EventId, fails: u32) -> Call {
+        let mut book = self.book();
+        book.front = FrontMark::Set { id, fails };
+        book.seen = book.seen.max(id);
+        book.say(0, true)
+    }
+
+    /// The queue ran empty: what is settled should not linger.
+    pub(super) fn hurry(&self) -> Call {
+        let mut book = self.book();
+        match book.said > book.sent && !book.urgent {
+            true => book.call(true),
+            false => Call::Nothing,
+        }
+    }
+
+    /// Whether one more unit may be started before more is committed.
+    pub(super) fn may_start(&self) -> bool {
+        let book = self.book();
+        book.settlement.may_start() && book.fresh < crate::decide::settlement::MOST_OPEN as u64
+    }
+
+    /// Waits until Redis knows everything said so far. False: the place is not ours any more.
+    pub(super) async fn known(&self) -> bool {
+        let mark = self.book().said;
+        self.until(|book| book.known >= mark).await
+    }
+
+    /// Waits until one more unit may be started. False: the place is not ours any more.
+    pub(super) async fn room(&self) -> bool {
+        self.until(|book| book.settlement.may_start() && book.fresh < crate::decide::settlement::MOST_OPEN as u64).await
+    }
+
+    async fn until(&self, is_so: impl Fn(&Book) -> bool) -> bool {
+        loop {
+            let answered = self.answered.notified();
+            if self.lost.is_cancelled() {
+                return false;
+            }
+            if is_so(&self.book()) {
+                return true;
+            }
+            // Both are safe to drop: they only wake us to look again.
+            tokio::select! {
+                () = answered => {}
+                () = self.lost.cancelled() => {}
+            }
+        }
+    }
+
+    // --- the committer's side ----------------------------------------------------------------------------------------
+
+    pub(super) fn is_urgent(&self) -> bool {
+        self.book().urgent
+    }
+
+    /// The commit to make now, if there is one to make and none is under way.
+    pub(super) fn take(&self) -> Option<Commit> {
+        let mut book = self.book();
+        book.queued = false;
+        if book.under_way || book.said == book.sent {
+            return None;
+        }
+        let settled = book.settlement.take();
+        let (position, entries, done, passed) = match settled {
+            Some(s) => (s.position, s.entries, s.done, s.passed),
+            None => (book.settlement.position(), 0, Vec::new(), Vec::new()),
+        };
+        book.entries_read = book.entries_read.map(|read| read + entries);
+        book.n += 1;
+        book.sent = book.said;
+        book.fresh = 0;
+        book.urgent = false;
+        book.under_way = true;
+        Some(Commit {
+            place: self.place.clone(),
+            fence: self.fence.clone(),
+            n: book.n,
+            position,
+            entries_read: book.entries_read,
+            seen: book.seen.max(position),
+            front: std::mem::replace(&mut book.front, FrontMark::Keep),
+            done,
+            passed,
+        })
+    }
+
+    /// The commit was applied. Answers whether there is more to commit.
+    pub(super) fn applied(&self) -> Call {
+        let call = {
+            let mut book = self.book();
+            book.under_way = false;
+            book.known = book.sent;
+            let (more, urgent) = (book.said > book.sent, book.urgent);
+            if more && !book.queued { book.call(urgent) } else { Call::Nothing }
+        };
+        self.answered.notify_waiters();
+        call
+    }
+
+    /// A renewal has found another number of entries read. Only taken over at rest: a commit under way has its own.
+    pub(super) fn repaired(&self, entries_read: Option<u64>) {
+        let mut book = self.book();
+        if !book.under_way && book.said == book.sent {
+            book.entries_read = entries_read;
+        }
+    }
+
+    pub(super) fn position(&self) -> EventId {
+        self.book().settlement.position()
+    }
+}
+
+impl Book {
+    fn say(&mut self, entries: u64, at_once: bool) -> Call {
+        self.said += 1;
+        self.fresh += entries;
+        let urgent = at_once || self.fresh >= ENOUGH;
+        match (self.queued, urgent && !self.urgent) {
+            (true, false) => Call::Nothing,
+            _ => self.call(urgent),
+        }
+    }
+
+    /// While a commit is under way nothing is queued: its answer looks here again.
+    fn call(&mut self, urgent: bool) -> Call {
+        self.urgent |= urgent;
+        if self.under_way {
+            return Call::Nothing;
+        }
+        self.queued = true;
+        if self.urgent { Call::Now } else { Call::Soon }
+    }
+}
+
+/// How long a settled event may wait, as a deadline.
+pub(super) fn linger_until(now: Instant, linger: Duration) -> Instant {
+    now + linger
+}

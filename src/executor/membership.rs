@@ -1,0 +1,152 @@
+//! Who is in the group and who should own what: beats in, plan out.
+//!
+//! Anybody computes the plan from what all can see, and installs it by compare-and-set. A wrong plan costs time, never
+//! safety: the fence alone decides who may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::{Broker, BrokerError, Group, Roll, Stop, StopKind, Swapped};
+use crate::clock::{self, Instant, UnixMs};
+use crate::decide::assignment::{StopRule, assign};
+use crate::decide::plan::Plan;
+use crate::decide::roster::Roster;
+use crate::event::Partition;
+
+/// What one member knows of its group.
+pub(super) struct Membership {
+    group: Group,
+    me: Arc<str>,
+    roster: Roster,
+    plan: Plan,
+    generation: Option<u64>,
+    since: Option<UnixMs>,
+    /// When a beat was answered, and the server's time in it.
+    clock: Option<(Instant, UnixMs)>,
+    stopped: Vec<(Partition, Stop)>,
+}
+
+/// A plan that should be installed.
+pub(super) struct Proposal {
+    expected: u64,
+    plan: String,
+    reap: Vec<String>,
+    reason: String,
+}
+
+/// An answered beat.
+pub(super) struct Beaten {
+    pub(super) sent: Instant,
+    pub(super) received: Instant,
+    pub(super) answer: Result<Roll, BrokerError>,
+}
+
+/// Says that this member is alive.
+pub(super) async fn beat(
+    broker: Arc<dyn Broker>,
+    group: Group,
+    me: Arc<str>,
+    ttl: Duration,
+    known: Option<u64>,
+) -> Beaten {
+    let sent = clock::now();
+    let answer = broker.beat(&group, &me, ttl, known).await;
+    Beaten { sent, received: clock::now(), answer }
+}
+
+/// Tries to install a plan.
+pub(super) async fn propose(broker: Arc<dyn Broker>, group: Group, proposal: Proposal) -> Result<Swapped, BrokerError> {
+    broker.swap(&group, proposal.expected, &proposal.plan, &proposal.reap, &proposal.reason).await
+}
+
+impl Membership {
+    pub(super) fn new(group: Group, me: Arc<str>, ttl: Duration) -> Self {
+        let roster = Roster::new(&me, ttl);
+        Self {
+            group,
+            me,
+            roster,
+            plan: Plan::default(),
+            generation: None,
+            since: None,
+            clock: None,
+            stopped: Vec::new(),
+        }
+    }
+
+    /// The generation of the plan that we have.
+    pub(super) fn known(&self) -> Option<u64> {
+        self.generation
+    }
+
+    /// Server time at which we joined; none before the first answer.
+    pub(super) fn since(&self) -> Option<UnixMs> {
+        self.since
+    }
+
+    /// About what the server's clock shows now.
+    pub(super) fn server_time(&self, now: Instant) -> UnixMs {
+        self.clock.map_or_else(clock::wall, |(then, server)| server + now.since(then).as_millis() as u64)
+    }
+
+    /// Takes in the answer to a beat.
+    pub(super) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) {
+        self.roster.answered(sent, received, roll);
+        self.since = Some(roll.since);
+        self.clock = Some((received, roll.now));
+        self.stopped.clone_from(&roll.stopped);
+        if let Some(text) = &roll.plan {
+            self.installed(roll.generation, text);
+        } else if self.generation != Some(roll.generation) {
+            self.installed(roll.generation, "");
+        }
+    }
+
+    /// This plan holds now.
+    pub(super) fn installed(&mut self, generation: u64, text: &str) {
+        let (plan, broken) = match text {
+            "" => (Plan::default(), Vec::new()),
+            text => Plan::parse(text, self.group.stream.partitions),
+        };
+        for what in broken {
+            tracing::warn!(processor = %self.group.processor, generation, "part of the plan cannot be read and is ignored: {what}");
+        }
+        self.plan = plan;
+        self.generation = Some(generation);
+    }
+
+    /// The plan that everybody's view calls for, if it is another than the one that holds.
+    pub(super) fn proposal(&self, now: Instant) -> Option<Proposal> {
+        let expected = self.generation?;
+        let standing = self.roster.standing(now);
+        let rules: Vec<(Partition, StopRule)> =
+            self.stopped.iter().map(|(partition, stop)| (*partition, rule(stop))).collect();
+        let wanted = assign(&standing, self.group.stream.partitions, &self.plan, &rules, &self.group.processor);
+        let reap = self.roster.to_reap(now);
+        if wanted == self.plan && reap.is_empty() {
+            return None;
+        }
+        let reason = match reap.is_empty() {
+            true => format!("seen by {}: {} members", self.me, standing.len()),
+            false => format!("seen by {}: dead {}", self.me, reap.join(" ")),
+        };
+        Some(Proposal { expected, plan: wanted.to_string(), reap, reason })
+    }
+
+    /// The partitions that should be ours.
+    pub(super) fn mine(&self) -> Vec<Partition> {
+        self.plan.of(&self.me).collect()
+    }
+
+    /// What the group was told about a stopped partition.
+    pub(super) fn told_stopped(&self, partition: Partition) -> Option<&Stop> {
+        self.stopped.iter().find(|(p, _)| *p == partition).map(|(_, stop)| stop)
+    }
+}
+
+fn rule(stop: &Stop) -> StopRule {
+    match stop.kind {
+        StopKind::Halted => StopRule::JoinedAfter(stop.since),
+        StopKind::Paused | StopKind::Quarantined => StopRule::Nobody,
+    }
+}

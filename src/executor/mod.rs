@@ -1,0 +1,339 @@
+//! One processor in one worker: beats, learns the plan, and owns what the plan gives it.
+//!
+//! The loop here only waits, tells facts to the machines of `decide`, and does the steps they name. Whatever talks to
+//! the broker is a task of its own, so that a slow answer holds up nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Acquired, BrokerError, Group, Mark, Renewed, Swapped};
+use crate::clock::{self, Instant};
+use crate::decide::ownership::Ownership;
+use crate::event::{EventId, Partition};
+use crate::processor::extract::States;
+use crate::processor::{Manner, ProcessorSpec};
+use crate::stream::current::Handle;
+use crate::tasks::{Gate, Tasks};
+use crate::witness::Witness;
+
+mod committer;
+mod event_loop;
+mod fetch;
+mod handler;
+mod holding;
+mod lane;
+mod ledger;
+mod membership;
+mod queue;
+mod rebalance;
+mod tenancy;
+mod upkeep;
+
+pub(crate) use fetch::Appetite;
+
+use committer::Committer;
+use holding::Holding;
+use lane::LaneEnd;
+use membership::{Beaten, Membership};
+use rebalance::{Place, Wish};
+
+/// What all executors of a worker share.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) handle: Handle,
+    pub(crate) states: Arc<States>,
+    pub(crate) worker: Arc<str>,
+    pub(crate) appetite: Arc<Appetite>,
+    /// One suspect of an unclean take-over runs at a time in the whole process.
+    pub(crate) suspects: Arc<Semaphore>,
+    pub(crate) gate: Gate,
+    pub(crate) witness: Witness,
+    pub(crate) reports: mpsc::UnboundedSender<Halt>,
+    /// Cancelled: take nothing new, finish, commit, release, leave.
+    pub(crate) drain: CancellationToken,
+    /// Cancelled: drop what runs, too.
+    pub(crate) abort: CancellationToken,
+}
+
+/// A partition that its policy has halted.
+#[derive(Clone, Debug)]
+pub(crate) struct Halt {
+    pub(crate) processor: Arc<str>,
+    pub(crate) stream: String,
+    pub(crate) partition: Partition,
+    pub(crate) mark: Mark,
+}
+
+/// What the tasks of an executor report.
+enum Report {
+    Beaten(Beaten),
+    Swapped(Result<Swapped, BrokerError>),
+    Bell(EventId),
+    Acquired { partition: Partition, sent: Instant, answer: Result<Acquired, BrokerError> },
+    Ended { partition: Partition, end: LaneEnd },
+    Renewed { sent: Instant, answers: Vec<(Arc<Holding>, Result<Renewed, BrokerError>)> },
+    Done,
+}
+
+/// One processor in one worker.
+pub(crate) struct Executor {
+    spec: Arc<ProcessorSpec>,
+    manner: Manner,
+    group: Group,
+    around: Surroundings,
+    membership: Membership,
+    ownership: Ownership,
+    places: BTreeMap<Partition, Place>,
+    wishes: BTreeMap<Partition, Wish>,
+    committer: Committer,
+    tasks: Tasks<Report>,
+    lanes: Tasks<Report>,
+    proposing: bool,
+    beating: bool,
+    beat_again: bool,
+    renewing: bool,
+    trimmed: BTreeMap<Partition, EventId>,
+    /// Nothing is acquired before: the join delay.
+    ready_at: Instant,
+    next_beat: Instant,
+    next_renewal: Instant,
+    next_trim: Instant,
+}
+
+/// Between trims of partitions whose position has moved.
+const TRIM_EVERY: Duration = Duration::from_secs(3);
+
+impl Executor {
+    pub(crate) fn new(spec: Arc<ProcessorSpec>, manner: Manner, group: Group, around: Surroundings) -> Self {
+        let now = clock::now();
+        let (committer, desk) = Committer::new(around.handle.broker().clone(), manner.commit_linger);
+        let mut tasks = Tasks::behind(&around.gate);
+        tasks.start(async move {
+            desk.await;
+            Report::Done
+        });
+        Self {
+            membership: Membership::new(group.clone(), around.worker.clone(), manner.lock_expiry),
+            ownership: Ownership::new(manner.assignment_sleep, manner.assignment_attempts),
+            places: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+            committer,
+            tasks,
+            lanes: Tasks::behind(&around.gate),
+            proposing: false,
+            beating: false,
+            beat_again: false,
+            renewing: false,
+            trimmed: BTreeMap::new(),
+            ready_at: now + manner.join_delay,
+            next_beat: now,
+            next_renewal: now + manner.lock_expiry / 3,
+            next_trim: now + TRIM_EVERY,
+            spec,
+            manner,
+            group,
+            around,
+        }
+    }
+
+    /// Runs until it is drained. Dropping it drops everything it owns, unreleased.
+    pub(crate) async fn run(mut self) {
+        let mut server_changes = self.around.handle.broker().server_changes();
+        self.listen_for_the_bell(EventId::ZERO);
+        let (drain, abort) = (self.around.drain.clone(), self.around.abort.clone());
+        while !drain.is_cancelled() {
+            self.keep_up();
+            let wake = self.next_wake();
+            // All are safe to drop: `next` loses no report, the others only end the wait.
+            tokio::select! {
+                () = drain.cancelled() => break,
+                Some(report) = self.tasks.next() => self.told(report),
+                Some(report) = self.lanes.next() => self.told(report),
+                changed = server_changes.changed() => self.server_changed(changed),
+                () = clock::sleep_until(wake) => {}
+            }
+        }
+        self.drain(abort).await;
+    }
+
+    /// Takes nothing new; closes what is owned, and leaves.
+    async fn drain(&mut self, abort: CancellationToken) {
+        // Leaving first lets the others plan without us while we still finish; the fence keeps what is ours.
+        let leave = self.leaving();
+        self.tasks.start(leave);
+        self.ownership.planned([], clock::now());
+        let until = clock::now() + self.manner.grace_period;
+        let mut patient = true;
+        while !self.lanes.is_empty() || self.wishes.values().any(|wish| wish.asked) {
+            self.take_steps();
+            if abort.is_cancelled() || (patient && clock::now() >= until) {
+                if std::mem::replace(&mut patient, false) && !self.lanes.is_empty() {
+                    tracing::warn!(processor = %self.group.processor, grace = ?self.manner.grace_period, partitions = self.lanes.len(),
+                        "the grace period is over: dropping what runs; it will be delivered again");
+                }
+                self.places.values().for_each(|place| place.holding.abort.cancel());
+            }
+            if !patient && clock::now() >= until + LAST_WORDS {
+                break;
+            }
+            let wake = self.next_wake().min(if patient { until } else { until + LAST_WORDS });
+            // All are safe to drop, as above.
+            tokio::select! {
+                Some(report) = self.tasks.next() => self.told(report),
+                Some(report) = self.lanes.next() => self.told(report),
+                () = abort.cancelled(), if patient => {}
+                () = clock::sleep_until(wake) => self.maintain(),
+            }
+        }
+        self.lanes.abort();
+        self.leaving().await;
+    }
+
+    fn leaving(&self) -> impl Future<Output = Report> + Send + 'static {
+        let (broker, group, me) = (self.around.handle.broker().clone(), self.group.clone(), self.around.worker.clone());
+        async move {
+            if let Err(error) = broker.leave(&group, &me).await {
+                tracing::debug!(processor = %group.processor, %error, "could not leave the roster: the others will notice");
+            }
+            Report::Done
+        }
+    }
+
+    /// Everything that is due now.
+    fn keep_up(&mut self) {
+        let now = clock::now();
+        if now >= self.next_beat && !self.beating {
+            self.beat(now);
+        }
+        self.maintain();
+        if now >= self.next_trim {
+            self.trim(now);
+        }
+        if !self.proposing
+            && let Some(proposal) = self.membership.proposal(now)
+        {
+            self.proposing = true;
+            let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
+            self.tasks.start(async move { Report::Swapped(membership::propose(broker, group, proposal).await) });
+        }
+        if now >= self.ready_at && self.membership.since().is_some() {
+            self.take_steps();
+        }
+    }
+
+    /// What keeps alive what is owned.
+    fn maintain(&mut self) {
+        let now = clock::now();
+        self.places.values().for_each(|place| place.holding.watch(now));
+        if now >= self.next_renewal && !self.renewing {
+            self.renew(now);
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let now = clock::now();
+        let watch = self.places.values().map(|place| place.holding.watch_at(now)).filter(|at| *at > now).min();
+        let beat = (!self.beating).then_some(self.next_beat);
+        let renewal = (!self.renewing && !self.places.is_empty()).then_some(self.next_renewal);
+        let trim = (!self.places.is_empty()).then_some(self.next_trim);
+        let steps = self.ownership.next_at().map(|at| at.max(self.ready_at));
+        [watch, beat, renewal, trim, steps]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + Duration::from_secs(1))
+            .max(now + A_MOMENT)
+    }
+
+    fn beat(&mut self, now: Instant) {
+        self.beating = true;
+        self.next_beat = now + self.manner.lock_expiry / 4;
+        let (broker, group, me) = (self.around.handle.broker().clone(), self.group.clone(), self.around.worker.clone());
+        let (ttl, known) = (self.manner.lock_expiry, self.membership.known());
+        self.tasks.start(async move { Report::Beaten(membership::beat(broker, group, me, ttl, known).await) });
+    }
+
+    fn told(&mut self, report: Result<Report, tokio::task::JoinError>) {
+        let now = clock::now();
+        let report = match report {
+            Ok(report) => report,
+            // Only we abort tasks. A panic in one of ours is a defect; the lease lapses, and others take over.
+            Err(error) if error.is_panic() => {
+                return tracing::error!(processor = %self.group.processor, %error, "a task of the executor panicked");
+            }
+            Err(_) => return,
+        };
+        match report {
+            Report::Beaten(beaten) => self.beaten(beaten, now),
+            Report::Swapped(answer) => self.swapped(answer, now),
+            Report::Bell(heard) => {
+                self.listen_for_the_bell(heard);
+                if self.beating { self.beat_again = true } else { self.beat(now) }
+            }
+            Report::Acquired { partition, sent, answer } => self.acquired(partition, sent, answer, now),
+            Report::Ended { partition, end } => self.ended(partition, end, now),
+            Report::Renewed { sent, answers } => self.renewed(sent, answers),
+            Report::Done => {}
+        }
+    }
+
+    fn beaten(&mut self, beaten: Beaten, now: Instant) {
+        self.beating = false;
+        match beaten.answer {
+            Ok(roll) => {
+                self.membership.answered(beaten.sent, beaten.received, &roll);
+                self.replan(now);
+            }
+            Err(error) => {
+                tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(&error), "a beat was not answered");
+                self.next_beat = self.next_beat.min(now + Duration::from_millis(200));
+            }
+        }
+        if std::mem::take(&mut self.beat_again) {
+            self.beat(now);
+        }
+    }
+
+    fn swapped(&mut self, answer: Result<Swapped, BrokerError>, now: Instant) {
+        self.proposing = false;
+        match answer {
+            // The bell it rang brings the plan to everybody, us included; an outrun plan may call for another one.
+            Ok(Swapped::Installed(_) | Swapped::Outrun { .. }) => {
+                if self.beating {
+                    self.beat_again = true
+                } else {
+                    self.beat(now)
+                }
+            }
+            Err(error) => tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed"),
+        }
+    }
+
+    fn replan(&mut self, now: Instant) {
+        if !self.around.drain.is_cancelled() {
+            self.ownership.planned(self.membership.mine(), now);
+        }
+    }
+
+    /// After a fail-over or restart nothing that was read can be trusted: everything owned is acquired anew.
+    fn server_changed(&mut self, changed: Result<(), watch::error::RecvError>) {
+        if changed.is_err() {
+            return;
+        }
+        if !self.places.is_empty() {
+            tracing::warn!(processor = %self.group.processor, partitions = self.places.len(),
+                "the connection came to a changed server: acquiring all partitions again");
+        }
+        self.places.values().for_each(|place| place.holding.ledger.lost.cancel());
+        self.next_beat = clock::now();
+    }
+}
+
+/// After the grace period: time to commit and release what had been settled.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The loop never spins.
+const A_MOMENT: Duration = Duration::from_millis(1);

@@ -1,0 +1,137 @@
+//! The queue of one owned partition, from which units are taken in the order of their ids.
+//!
+//! Taking is safe to drop: what has come stays in the queue until it is taken as a whole.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::clock::{self, Instant};
+use crate::decide::batch::{Batch, Due};
+use crate::event::Entry;
+use crate::processor::Unit;
+
+use super::committer::Committer;
+use super::holding::Holding;
+use super::ledger::Ledger;
+
+pub(super) struct Queue {
+    chunks: mpsc::Receiver<Vec<Entry>>,
+    waiting: VecDeque<Entry>,
+    holding: Arc<Holding>,
+    committer: Committer,
+    /// When the first of those that wait arrived: a batch is due some time after that.
+    since: Option<Instant>,
+    /// Whether ids settled by an owner before us may still come.
+    mind_done: bool,
+}
+
+impl Queue {
+    pub(super) fn new(
+        chunks: mpsc::Receiver<Vec<Entry>>,
+        holding: Arc<Holding>,
+        committer: Committer,
+        mind_done: bool,
+    ) -> Self {
+        Self { chunks, waiting: VecDeque::new(), holding, committer, since: None, mind_done }
+    }
+
+    fn ledger(&self) -> &Arc<Ledger> {
+        &self.holding.ledger
+    }
+
+    /// Puts a unit back in front: it will be taken again.
+    pub(super) fn put_back(&mut self, unit: Unit) {
+        for entry in unit.into_iter().rev() {
+            self.waiting.push_front(entry);
+        }
+        self.since.get_or_insert_with(clock::now);
+    }
+
+    /// The id of the event in front, if it has come.
+    pub(super) fn front(&self) -> Option<&Entry> {
+        self.waiting.front()
+    }
+
+    /// Up to `most` events, at most `within` after the first has come; none when the tenancy ends.
+    pub(super) async fn take(&mut self, most: usize, within: Duration) -> Option<Unit> {
+        let holding = self.holding.clone();
+        if most == 1 && !self.waiting.is_empty() && !holding.close.is_cancelled() && !holding.abort.is_cancelled() {
+            return self.waiting.pop_front().map(|entry| Unit::from_iter([entry]));
+        }
+        loop {
+            if holding.close.is_cancelled() || holding.abort.is_cancelled() {
+                return None;
+            }
+            let now = clock::now();
+            let due = match self.since {
+                _ if self.waiting.len() >= most => Due::Now,
+                None => Due::NotYet,
+                Some(since) => self.due(since, most, within, now),
+            };
+            if due == Due::Now && !self.waiting.is_empty() {
+                let unit = self.waiting.drain(..most.min(self.waiting.len())).collect();
+                self.since = (!self.waiting.is_empty()).then_some(now);
+                return Some(unit);
+            }
+            if !self.wait(due, now).await {
+                return None;
+            }
+        }
+    }
+
+    fn due(&self, since: Instant, most: usize, within: Duration, now: Instant) -> Due {
+        let mut batch = Batch::new(most, within);
+        batch.push(since);
+        batch.due(now, self.waiting.len())
+    }
+
+    /// Waits for more. False: the tenancy ends.
+    async fn wait(&mut self, due: Due, now: Instant) -> bool {
+        let until = match due {
+            Due::At(at) => Some(at),
+            _ => None,
+        };
+        if let Ok(chunk) = self.chunks.try_recv() {
+            self.arrived(chunk);
+            return true;
+        }
+        // Nothing more is at hand: what is settled should not linger for company.
+        let call = self.ledger().hurry();
+        self.committer.call(&self.holding.ledger, call);
+        // All are safe to drop: recv loses nothing, the others only end the wait.
+        tokio::select! {
+            chunk = self.chunks.recv() => match chunk {
+                Some(chunk) => self.arrived(chunk),
+                None => return false,
+            },
+            () = self.holding.close.cancelled() => return false,
+            () = self.holding.abort.cancelled() => return false,
+            () = clock::sleep_until(until.unwrap_or(now)), if until.is_some() => {}
+        }
+        true
+    }
+
+    fn arrived(&mut self, chunk: Vec<Entry>) {
+        if self.waiting.is_empty() {
+            self.since = Some(clock::now());
+        }
+        if self.mind_done {
+            for entry in chunk {
+                if self.ledger().is_done(entry.id) {
+                    let call = self.ledger().skipped(entry.id);
+                    self.committer.call(&self.holding.ledger, call);
+                } else {
+                    self.waiting.push_back(entry);
+                }
+            }
+            if self.waiting.is_empty() {
+                self.since = None;
+            }
+        } else {
+            self.waiting.extend(chunk);
+        }
+    }
+}

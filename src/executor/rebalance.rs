@@ -1,0 +1,242 @@
+//! Acquires and opens partitions, closes and releases them, one by one, while all others go on.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Acquire, Acquired, BrokerError, Fence, Note, Owned, Source, Stop, StopKind};
+use crate::clock::{self, Instant};
+use crate::decide::lease::Lease;
+use crate::decide::ownership::Step;
+use crate::event::{EventId, Partition};
+use crate::processor::extract::Tenancy;
+
+use super::lane::LaneEnd;
+use super::ledger::Ledger;
+use super::tenancy::{self, Opening};
+use super::{Executor, Halt, Holding, Report};
+
+/// A partition we own, as far as the executor is concerned.
+pub(super) struct Place {
+    pub(super) holding: Arc<Holding>,
+}
+
+/// A partition we ask for.
+pub(super) struct Wish {
+    /// The same until it is answered: an unclear answer may have made us the owner.
+    nonce: Arc<str>,
+    /// What we had of it before, to be given up first: what was sent under it must not count any more.
+    before: Option<Fence>,
+    pub(super) asked: bool,
+}
+
+impl Executor {
+    pub(super) fn take_steps(&mut self) {
+        for step in self.ownership.steps(clock::now()) {
+            match step {
+                Step::Acquire(partition) => self.acquire(partition),
+                Step::Close(partition) => {
+                    self.ownership.closing(partition);
+                    if let Some(place) = self.places.get(&partition) {
+                        place.holding.close.cancel();
+                    }
+                }
+            }
+        }
+    }
+
+    fn place_of(&self, partition: Partition) -> crate::broker::Place {
+        crate::broker::Place { group: self.group.clone(), partition }
+    }
+
+    fn acquire(&mut self, partition: Partition) {
+        let place = self.place_of(partition);
+        let wish = self.wishes.entry(partition).or_insert_with(|| Wish {
+            nonce: fresh_nonce(&self.around.worker),
+            before: None,
+            asked: false,
+        });
+        wish.asked = true;
+        let before = wish.before.take();
+        let request = Acquire {
+            place: place.clone(),
+            nonce: wish.nonce.clone(),
+            worker: self.around.worker.clone(),
+            ttl: self.manner.lock_expiry,
+            start: self.manner.start,
+            joined: self.membership.since().unwrap_or_default(),
+        };
+        let broker = self.around.handle.broker().clone();
+        self.tasks.start(async move {
+            if let Some(fence) = before {
+                // Without an answer we only have to wait for our own old lease to lapse.
+                let _ = broker.release(&place, &fence, None).await;
+            }
+            let sent = clock::now();
+            Report::Acquired { partition, sent, answer: broker.acquire(&request).await }
+        });
+    }
+
+    pub(super) fn acquired(
+        &mut self,
+        partition: Partition,
+        sent: Instant,
+        answer: Result<Acquired, BrokerError>,
+        now: Instant,
+    ) {
+        let processor = self.group.processor.clone();
+        if let Some(wish) = self.wishes.get_mut(&partition) {
+            wish.asked = false;
+        }
+        match answer {
+            Ok(Acquired::Owned(owned)) => {
+                let nonce = self.wishes.remove(&partition).map(|wish| wish.nonce);
+                self.ownership.acquired(partition);
+                if self.membership.told_stopped(partition).is_some() {
+                    self.note_stopped(partition, None);
+                }
+                self.open(partition, nonce.unwrap_or_default(), owned, sent);
+            }
+            Ok(Acquired::Held { by, wait }) => {
+                tracing::debug!(%processor, %partition, %by, ?wait, "another worker still owns the partition");
+                self.wishes.remove(&partition);
+                self.ownership.held(partition, wait, now);
+            }
+            Ok(Acquired::Stopped(stop)) => {
+                self.wishes.remove(&partition);
+                if self.membership.told_stopped(partition) != Some(&stop) {
+                    tracing::warn!(%processor, %partition, kind = ?stop.kind, id = %stop.at, error = %stop.error, "the partition is stopped: leaving it alone");
+                    self.note_stopped(partition, Some(stop));
+                }
+                self.ownership.stopped(partition, now);
+            }
+            Ok(Acquired::Spent) => {
+                self.wishes.remove(&partition);
+                self.ownership.failed(partition, now);
+            }
+            Err(error) => {
+                // Asked again with the same nonce, if the answer is unclear.
+                if error.is_certain() && !error.is_transient() {
+                    tracing::error!(%processor, %partition, error = %crate::error::chain(&error), "the partition cannot be acquired: trying again");
+                    self.wishes.remove(&partition);
+                } else {
+                    tracing::debug!(%processor, %partition, %error, "acquiring is interrupted");
+                }
+                self.ownership.failed(partition, now);
+            }
+        }
+    }
+
+    fn open(&mut self, partition: Partition, nonce: Arc<str>, owned: Box<Owned>, sent: Instant) {
+        self.tell_notes(partition, &owned.notes);
+        let fence = Fence { nonce, epoch: owned.epoch };
+        let place = self.place_of(partition);
+        let ledger = Arc::new(Ledger::new(place, fence, &owned, CancellationToken::new()));
+        let lease = Lease::new(sent, self.manner.lock_expiry, self.manner.grace_period);
+        let holding = Arc::new(Holding::new(ledger, lease, owned.position));
+        let tenancy = Arc::new(Tenancy {
+            handle: self.around.handle.clone(),
+            states: self.around.states.clone(),
+            worker: self.around.worker.clone(),
+            stream: self.group.stream.name.as_str().into(),
+            processor: self.group.processor.clone(),
+            partition,
+            epoch: owned.epoch,
+            is_ours: holding.is_ours.clone(),
+            witness: self.around.witness.clone(),
+        });
+        self.places.insert(partition, Place { holding: holding.clone() });
+        let opening = Opening {
+            spec: self.spec.clone(),
+            manner: self.manner.clone(),
+            tenancy,
+            holding,
+            owned,
+            committer: self.committer.clone(),
+            appetite: self.around.appetite.clone(),
+            suspects: self.around.suspects.clone(),
+            gate: self.around.gate.clone(),
+        };
+        self.lanes.start(async move { Report::Ended { partition, end: tenancy::run(opening).await } });
+    }
+
+    pub(super) fn tell_notes(&self, partition: Partition, notes: &[Note]) {
+        for note in notes {
+            let processor = &self.group.processor;
+            match note {
+                Note::Begun => tracing::debug!(%processor, %partition, "begins at the configured start"),
+                note => tracing::warn!(%processor, %partition, ?note, "found while looking after the partition"),
+            }
+        }
+    }
+
+    /// Tells the group, for the next plan.
+    fn note_stopped(&mut self, partition: Partition, stop: Option<Stop>) {
+        let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
+        self.tasks.start(async move {
+            if let Err(error) = broker.note_stopped(&group, partition, stop.as_ref()).await {
+                tracing::debug!(%partition, %error, "the group was not told that a partition is stopped, or no more");
+            }
+            Report::Done
+        });
+    }
+
+    pub(super) fn ended(&mut self, partition: Partition, end: LaneEnd, now: Instant) {
+        let place = self.places.remove(&partition);
+        match end {
+            LaneEnd::Closed => self.ownership.released(partition),
+            LaneEnd::Lost => {
+                if let Some(place) = place {
+                    let wish = Wish {
+                        nonce: fresh_nonce(&self.around.worker),
+                        before: Some(place.holding.ledger.fence.clone()),
+                        asked: false,
+                    };
+                    self.wishes.insert(partition, wish);
+                }
+                self.ownership.lost(partition, now);
+            }
+            LaneEnd::Stopped(mark) => {
+                self.ownership.released(partition);
+                self.ownership.stopped(partition, now);
+                // The exact time of the mark is in Redis; whoever tries to acquire learns it there.
+                let since = self.membership.server_time(now);
+                self.note_stopped(
+                    partition,
+                    Some(Stop { kind: mark.kind, at: mark.at, error: mark.error.clone(), since }),
+                );
+                if mark.kind == StopKind::Halted {
+                    let (processor, stream) = (self.group.processor.clone(), self.group.stream.name.clone());
+                    // It only fails when the worker is being dropped.
+                    let _ = self.around.reports.send(Halt { processor, stream, partition, mark });
+                }
+            }
+        }
+    }
+
+    // --- the bell ----------------------------------------------------------------------------------------------------
+
+    pub(super) fn listen_for_the_bell(&mut self, after: EventId) {
+        let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
+        self.tasks.start(async move {
+            loop {
+                // Rings that came before say nothing that the first beat does not say as well; all of them are one.
+                match broker.read(&Source::Bell(group.clone()), after, 256, false).await {
+                    Ok(rings) => match rings.last() {
+                        Some(ring) => return Report::Bell(ring.id),
+                        None => continue,
+                    },
+                    Err(error) => {
+                        tracing::debug!(processor = %group.processor, %error, "not listening for plan changes: the next beat will tell");
+                        clock::sleep(std::time::Duration::from_secs(1)).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Never used before or after.
+fn fresh_nonce(worker: &str) -> Arc<str> {
+    format!("{worker}:{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..)).into()
+}

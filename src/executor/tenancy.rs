@@ -1,0 +1,107 @@
+//! One tenancy from acquisition to release: opens the lane, works it off, commits, releases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tracing::Instrument;
+
+use crate::broker::{Mark, Owned};
+use crate::clock;
+use crate::processor::extract::Tenancy;
+use crate::processor::{Context, Manner, ProcessorSpec, Style};
+use crate::stream::current;
+use crate::tasks::{Gate, Tasks};
+
+use super::committer::Committer;
+use super::fetch::{Appetite, fetch};
+use super::holding::Holding;
+use super::lane::{Ending, Lane, LaneEnd};
+use super::queue::Queue;
+use super::{event_loop, handler};
+
+/// What a tenancy needs of its executor.
+pub(super) struct Opening {
+    pub(super) spec: Arc<ProcessorSpec>,
+    pub(super) manner: Manner,
+    pub(super) tenancy: Arc<Tenancy>,
+    pub(super) holding: Arc<Holding>,
+    pub(super) owned: Box<Owned>,
+    pub(super) committer: Committer,
+    pub(super) appetite: Arc<Appetite>,
+    pub(super) suspects: Arc<Semaphore>,
+    pub(super) gate: Gate,
+}
+
+/// Runs it to its end. Dropping it drops everything of it; nothing is released then.
+pub(super) async fn run(opening: Opening) -> LaneEnd {
+    let tenancy = &opening.tenancy;
+    let span = tracing::info_span!("partition", worker = %tenancy.worker, processor = %tenancy.processor,
+        stream = %tenancy.stream, partition = %tenancy.partition, epoch = %tenancy.epoch);
+    let handle = tenancy.handle.clone();
+    current::within(handle, run_here(opening)).instrument(span).await
+}
+
+async fn run_here(opening: Opening) -> LaneEnd {
+    let Opening { spec, manner, tenancy, holding, owned, committer, appetite, suspects, gate } = opening;
+    let broker = tenancy.handle.broker().clone();
+    let grace = manner.grace_period;
+    tracing::debug!(position = %owned.position, unclean = owned.unclean, "partition acquired");
+
+    appetite.joined();
+    let (chunks, incoming) = mpsc::channel(1);
+    let mut fetching = Tasks::behind(&gate);
+    let prefetch = manner.prefetch_count as usize;
+    fetching.start(fetch(broker, holding.clone(), owned.position, prefetch, appetite.clone(), chunks));
+    let queue = Queue::new(incoming, holding.clone(), committer.clone(), !owned.done.is_empty());
+    let context = Context { tenancy: tenancy.clone(), id: owned.position, attempt: 1 };
+    let mut lane = Lane::new(manner, holding.clone(), committer.clone(), queue, context, &owned, suspects);
+
+    let ending = match &spec.style {
+        Style::Handler(call) => handler::work(&mut lane, &**call).await,
+        Style::Loop(function) => {
+            let (_, ending) = event_loop::work(lane, &**function).await;
+            ending
+        }
+    };
+    drop(fetching);
+    appetite.left();
+
+    let call = holding.ledger.hurry();
+    committer.call(&holding.ledger, call);
+    if !holding.ledger.known().await {
+        return LaneEnd::Lost;
+    }
+    let mark = match ending {
+        Ending::Told => None,
+        Ending::Stop(mark) => Some(mark),
+    };
+    match (release(&tenancy, &holding, mark.as_ref(), grace).await, mark) {
+        (true, Some(mark)) => LaneEnd::Stopped(mark),
+        (true, None) => LaneEnd::Closed,
+        (false, _) => LaneEnd::Lost,
+    }
+}
+
+/// Gives the place up. What cannot be released within the grace period lapses by itself.
+async fn release(tenancy: &Tenancy, holding: &Holding, mark: Option<&Mark>, grace: Duration) -> bool {
+    let ledger = &holding.ledger;
+    let until = clock::now() + grace;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match tenancy.handle.broker().release(&ledger.place, &ledger.fence, mark).await {
+            Ok(was_ours) => {
+                tracing::debug!(was_ours, "partition released");
+                return was_ours;
+            }
+            Err(error) if error.is_transient() && clock::now() + pause < until => {
+                clock::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(500));
+            }
+            Err(error) => {
+                tracing::warn!(error = %crate::error::chain(&error), "the partition could not be released: its lease will lapse");
+                return false;
+            }
+        }
+    }
+}

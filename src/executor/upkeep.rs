@@ -1,0 +1,86 @@
+//! Keeps what is owned: renews leases, trims what every processor has settled.
+
+use std::sync::Arc;
+
+use crate::broker::{BrokerError, Note, Renewed, Trimmed};
+use crate::clock::{self, Instant};
+
+use super::holding::Holding;
+use super::{Executor, Report, TRIM_EVERY};
+
+impl Executor {
+    pub(super) fn renew(&mut self, now: Instant) {
+        self.next_renewal = now + self.manner.lock_expiry / 3;
+        let holdings: Vec<Arc<Holding>> = self.places.values().map(|place| place.holding.clone()).collect();
+        if holdings.is_empty() {
+            return;
+        }
+        self.renewing = true;
+        let (broker, ttl) = (self.around.handle.broker().clone(), self.manner.lock_expiry);
+        self.tasks.start(async move {
+            let renewals: Vec<_> = holdings.iter().map(|holding| holding.renewal(ttl)).collect();
+            let sent = clock::now();
+            let answers = broker.renew(&renewals).await;
+            Report::Renewed { sent, answers: holdings.into_iter().zip(answers).collect() }
+        });
+    }
+
+    pub(super) fn renewed(&mut self, sent: Instant, answers: Vec<(Arc<Holding>, Result<Renewed, BrokerError>)>) {
+        self.renewing = false;
+        let mut unanswered = None;
+        for (holding, answer) in answers {
+            let partition = holding.ledger.place.partition;
+            match answer {
+                Ok(Renewed::Ours { entries_read, notes, .. }) => {
+                    holding.renewed(sent);
+                    self.tell_notes(partition, &notes);
+                    holding.ledger.repaired(entries_read);
+                    if notes.iter().any(|note| !matches!(note, Note::Gap { .. })) {
+                        holding.ledger.lost.cancel();
+                    }
+                }
+                Ok(Renewed::Fenced { by }) => {
+                    tracing::warn!(processor = %self.group.processor, %partition, %by, "this partition has another owner");
+                    holding.ledger.lost.cancel();
+                }
+                Ok(Renewed::GroupMissing) => {
+                    tracing::warn!(processor = %self.group.processor, %partition, "the consumer group is gone: acquiring the partition again");
+                    holding.ledger.lost.cancel();
+                }
+                Err(error) => unanswered = Some(error),
+            }
+        }
+        if let Some(error) = unanswered {
+            tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(&error), "leases could not be renewed: trying again");
+            self.next_renewal = self.next_renewal.min(clock::now() + std::time::Duration::from_millis(200));
+        }
+    }
+
+    /// Trims the partitions whose position has moved since the last time.
+    pub(super) fn trim(&mut self, now: Instant) {
+        self.next_trim = now + TRIM_EVERY;
+        let mut moved = Vec::new();
+        for (partition, place) in &self.places {
+            let position = place.holding.ledger.position();
+            if self.trimmed.insert(*partition, position) != Some(position) {
+                moved.push(*partition);
+            }
+        }
+        if moved.is_empty() {
+            return;
+        }
+        let (broker, stream) = (self.around.handle.broker().clone(), self.group.stream.clone());
+        self.tasks.start(async move {
+            for partition in moved {
+                match broker.trim(&stream, partition).await {
+                    Ok(Trimmed::Cut { .. }) => {}
+                    Ok(Trimmed::Held { reason }) => {
+                        tracing::debug!(stream = %stream.name, %partition, %reason, "nothing may be trimmed")
+                    }
+                    Err(error) => tracing::debug!(stream = %stream.name, %partition, %error, "trimming is interrupted"),
+                }
+            }
+            Report::Done
+        });
+    }
+}

@@ -1,0 +1,178 @@
+//! What the attribute macros' output names. Not for people: it may change with any version.
+//!
+//! Each type that a user wrote is asked for its trait by exactly one function of this module, so that a type that does
+//! not fit makes one error. The traits here narrow those of [`processor`](crate::processor) to what the syntax has
+//! decided already, and say so when a type is none of them.
+
+use std::any::TypeId;
+use std::marker::PhantomData;
+
+use futures::future::BoxFuture;
+
+pub use inventory;
+
+pub use crate::app::App;
+pub use crate::app::registry::{Item, Registration};
+pub use crate::broker::Start;
+pub use crate::event::EventId;
+pub use crate::settings::{ExceptionPolicy, Retry};
+
+use crate::app::Declared;
+use crate::error::Error;
+use crate::event::Event;
+use crate::processor::events::LoopFuture;
+use crate::processor::extract::Parts;
+use crate::processor::handler::{Reading, Unit_, kind};
+use crate::processor::{Events, Extract, FromUnit, Handler, IntoOutcome, UnitError};
+use crate::record::Record;
+use crate::stream::Stream;
+
+/// Where a processor of this stream is added to.
+pub struct Adding<'a, R: Record> {
+    app: &'a mut App,
+    stream: &'a Stream<R>,
+}
+
+/// Begins to add a processor: the stream says what its records are, before anything else does.
+pub fn adding<'a, R: Record>(app: &'a mut App, stream: &'a Stream<R>) -> Adding<'a, R> {
+    Adding { app, stream }
+}
+
+/// What a type that can be extracted needs and how it is taken.
+type Needs = Vec<Option<(TypeId, &'static str)>>;
+
+/// A running handler.
+type Handling = BoxFuture<'static, Result<(), Error>>;
+
+impl<'a, R: Record> Adding<'a, R> {
+    /// A handler of one event at a time.
+    pub fn handler<I: OneOf<R>>(
+        self,
+        needs: Needs,
+        call: impl Fn(I, &Parts<'_>) -> Result<Handling, Error> + Send + Sync + 'static,
+    ) -> Declared<'a> {
+        self.app.processor(self.stream, Expanded::<I, I::Kind, _>::new(needs, call))
+    }
+
+    /// A handler of batches.
+    pub fn batch_handler<I: BatchOf<R>>(
+        self,
+        needs: Needs,
+        call: impl Fn(I, &Parts<'_>) -> Result<Handling, Error> + Send + Sync + 'static,
+    ) -> Declared<'a> {
+        self.app.processor(self.stream, Expanded::<I, I::Kind, _>::new(needs, call))
+    }
+
+    /// An event loop.
+    pub fn event_loop<T: OneOf<R>>(
+        self,
+        needs: Needs,
+        run: impl for<'e> Fn(&'e mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'e>, Error> + Send + Sync + 'static,
+    ) -> Declared<'a> {
+        self.app.event_loop_with::<R, T::Kind, T, _>(self.stream, needs, run)
+    }
+}
+
+/// What stands for one event of a stream.
+#[diagnostic::on_unimplemented(
+    message = "a processor of this stream cannot take `{Self}`",
+    label = "expected the stream's record `{R}`, or a raw `Event`",
+    note = "for many at once, a handler takes `Vec<{R}>` and says how many: `batch = 500`"
+)]
+pub trait OneOf<R: Record>: FromUnit<R, <Self as OneOf<R>>::Kind> {
+    /// Which of them it is.
+    type Kind: 'static;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Record> OneOf<R> for R {
+    type Kind = kind::One;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Record> OneOf<R> for Event {
+    type Kind = kind::RawOne;
+}
+
+/// What stands for several events of a stream.
+#[diagnostic::on_unimplemented(
+    message = "a processor with `batch` cannot take `{Self}`",
+    label = "expected `Vec<{R}>`, or `Vec<Event>` for raw events"
+)]
+pub trait BatchOf<R: Record>: FromUnit<R, <Self as BatchOf<R>>::Kind> {
+    /// Which of them it is.
+    type Kind: 'static;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Record> BatchOf<R> for Vec<R> {
+    type Kind = kind::Many;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Record> BatchOf<R> for Vec<Event> {
+    type Kind = kind::RawMany;
+}
+
+/// A type that a function asks for beside its event.
+pub struct Asked<E> {
+    needs: Option<(TypeId, &'static str)>,
+    extract: fn(&Parts<'_>) -> Result<E, Error>,
+}
+
+/// Asks for it.
+pub fn ask<E: Extract>() -> Asked<E> {
+    Asked { needs: E::needs(), extract: E::extract }
+}
+
+impl<E> Asked<E> {
+    /// The state it needs the app to hold.
+    pub fn needs(&self) -> Option<(TypeId, &'static str)> {
+        self.needs
+    }
+
+    /// Takes it.
+    pub fn extract(&self, parts: &Parts<'_>) -> Result<E, Error> {
+        (self.extract)(parts)
+    }
+}
+
+/// What a function has answered.
+pub fn outcome<O: IntoOutcome>(answer: O) -> Result<(), Error> {
+    answer.into_outcome()
+}
+
+/// A handler whose call the macro has written out.
+struct Expanded<I, K, F> {
+    needs: Needs,
+    call: F,
+    input: PhantomData<fn(I, K)>,
+}
+
+impl<I, K, F> Expanded<I, K, F> {
+    fn new(needs: Needs, call: F) -> Self {
+        Self { needs, call, input: PhantomData }
+    }
+}
+
+/// Tells written-out calls from functions, which are handlers by their own parameters.
+struct Written;
+
+impl<R, I, K, F> Handler<R, Written> for Expanded<I, K, F>
+where
+    R: Record,
+    K: 'static,
+    I: FromUnit<R, K>,
+    F: Fn(I, &Parts<'_>) -> Result<Handling, Error> + Send + Sync + 'static,
+{
+    const BATCH: bool = I::BATCH;
+
+    fn needs(&self) -> Vec<(TypeId, &'static str)> {
+        self.needs.iter().copied().flatten().collect()
+    }
+
+    fn handle(&self, unit: Unit_<'_>, reading: &Reading<R>, parts: &Parts<'_>) -> Result<Handling, UnitError> {
+        let input = I::from_unit(unit, reading).map_err(|(id, error)| UnitError::Decode(id, error))?;
+        (self.call)(input, parts).map_err(UnitError::Handler)
+    }
+}

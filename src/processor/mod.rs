@@ -1,0 +1,173 @@
+//! A processor as data: which stream, which function, how it is run.
+//!
+//! The record's type ends here: above this room nothing is generic over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::Start;
+use crate::settings::{ExceptionPolicy, Retry, Settings};
+use crate::stream::StreamSpec;
+
+pub mod events;
+pub mod extract;
+pub mod handler;
+
+pub use events::Events;
+pub use extract::{Context, Extract, State};
+pub use handler::{FromUnit, Handler, IntoOutcome};
+
+pub(crate) use events::{Feed, Loop};
+pub(crate) use handler::{Call, Unit, UnitError};
+
+/// Where something was declared, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredAt {
+    /// The file.
+    pub file: &'static str,
+    /// The line.
+    pub line: u32,
+}
+
+impl std::fmt::Display for DeclaredAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// How the user's function is called.
+#[derive(Clone)]
+pub(crate) enum Style {
+    /// Once for each event, or for each batch.
+    Handler(Arc<dyn Call>),
+    /// Once for each tenancy of a partition, lent its events.
+    Loop(Arc<dyn Loop>),
+}
+
+/// A processor, declared.
+#[derive(Clone)]
+pub(crate) struct ProcessorSpec {
+    pub(crate) name: String,
+    pub(crate) stream: StreamSpec,
+    pub(crate) style: Style,
+    pub(crate) options: ProcessorOptions,
+    pub(crate) declared_at: DeclaredAt,
+}
+
+/// What a processor may say for itself; the rest comes from the settings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProcessorOptions {
+    pub(crate) batch: Option<usize>,
+    pub(crate) within: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) exception_policy: Option<ExceptionPolicy>,
+    pub(crate) max_crashes: Option<u32>,
+    pub(crate) lock_expiry: Option<Duration>,
+    pub(crate) grace_period: Option<Duration>,
+    pub(crate) prefetch_count: Option<u32>,
+    pub(crate) commit_linger: Option<Duration>,
+    pub(crate) start: Option<Start>,
+    pub(crate) join_delay: Option<Duration>,
+    pub(crate) assignment_sleep: Option<Duration>,
+    pub(crate) assignment_attempts: Option<u32>,
+}
+
+/// A processor's way of running, with nothing left open.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    pub(crate) batch: usize,
+    pub(crate) within: Duration,
+    pub(crate) retry: Retry,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) exception_policy: ExceptionPolicy,
+    pub(crate) max_crashes: u32,
+    pub(crate) lock_expiry: Duration,
+    pub(crate) grace_period: Duration,
+    pub(crate) prefetch_count: u32,
+    pub(crate) commit_linger: Duration,
+    pub(crate) start: Start,
+    pub(crate) join_delay: Duration,
+    pub(crate) assignment_sleep: Duration,
+    pub(crate) assignment_attempts: Option<u32>,
+}
+
+impl ProcessorOptions {
+    /// What holds for this processor under these settings.
+    pub(crate) fn under(&self, settings: &Settings) -> Manner {
+        let batch = self.batch.unwrap_or(1);
+        Manner {
+            batch,
+            within: self.within.unwrap_or(Duration::from_millis(100)),
+            retry: self.retry.unwrap_or_default(),
+            timeout: self.timeout,
+            exception_policy: self.exception_policy.unwrap_or(settings.default_exception_policy),
+            max_crashes: self.max_crashes.unwrap_or(settings.max_crashes),
+            lock_expiry: self.lock_expiry.unwrap_or(settings.default_lock_expiry),
+            grace_period: self.grace_period.unwrap_or(settings.default_grace_period),
+            // A batch that is larger than the prefetch would wait for what can never come.
+            prefetch_count: self.prefetch_count.unwrap_or(settings.default_prefetch_count).max(batch as u32),
+            commit_linger: self.commit_linger.unwrap_or(settings.default_commit_linger),
+            start: self.start.unwrap_or(settings.default_start),
+            join_delay: self.join_delay.unwrap_or(settings.default_join_delay),
+            assignment_sleep: self.assignment_sleep.unwrap_or(settings.default_assignment_sleep),
+            assignment_attempts: self.assignment_attempts.or(settings.default_assignment_attempts),
+        }
+    }
+
+    /// Combinations that cannot work, as a sentence.
+    pub(crate) fn refusal(&self, settings: &Settings, style: &Style) -> Option<String> {
+        let manner = self.under(settings);
+        let takes_batches = match style {
+            Style::Handler(call) => call.takes_batches(),
+            Style::Loop(_) => {
+                if self.batch.is_some() {
+                    return Some(
+                        "`batch` is for handlers: an event loop takes batches with `events.take(n, within)`".into(),
+                    );
+                }
+                if self.timeout.is_some() {
+                    return Some("`timeout` is for handlers: an event loop times its own work".into());
+                }
+                false
+            }
+        };
+        match (takes_batches, self.batch) {
+            (true, None) => return Some("it takes a `Vec`, so say how large: `batch = 500`".into()),
+            (false, Some(_)) if matches!(style, Style::Handler(_)) => {
+                return Some("`batch` is given, so its first parameter must be a `Vec` of records or events".into());
+            }
+            (_, Some(0)) => return Some("`batch = 0` would never be full".into()),
+            (_, Some(n)) if n > 10_000 => return Some(format!("`batch = {n}` is more than 10,000 events")),
+            _ => {}
+        }
+        if self.within.is_some() && self.batch.is_none() {
+            return Some("`within` says how long a batch may take to fill, so give `batch` as well".into());
+        }
+        let short = |what: &str, value: Duration, than: &str, bound: Duration| {
+            Some(format!("`{what}` ({value:?}) must be shorter than `{than}` ({bound:?})"))
+        };
+        if takes_batches && manner.within >= manner.grace_period {
+            return short("within", manner.within, "grace_period", manner.grace_period);
+        }
+        if manner.lock_expiry < Duration::from_millis(500) {
+            return Some(format!("`lock_expiry` ({:?}) must be at least 500 ms", manner.lock_expiry));
+        }
+        if manner.prefetch_count == 0 {
+            return Some("`prefetch_count` must be at least 1: nothing would ever be read".into());
+        }
+        if manner.retry.attempts == 0 {
+            return Some("`retry(attempts = 0)` would never try at all: 1 means no retry".into());
+        }
+        if manner.retry.from > manner.retry.to {
+            return Some(format!(
+                "`retry` waits from {:?} to {:?}: the first must not be longer",
+                manner.retry.from, manner.retry.to
+            ));
+        }
+        if manner.timeout == Some(Duration::ZERO) {
+            return Some("`timeout` must be longer than 0".into());
+        }
+        None
+    }
+}

@@ -1,0 +1,315 @@
+//! Apps under test, without Redis: [`TestApp`] runs one on `memory://`, under paused time.
+//!
+//! ```
+//! use runnel::prelude::*;
+//! use runnel::testing::TestApp;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { id: u64 }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! // #[tokio::test(start_paused = true)]
+//! let orders = Stream::new("orders", |o: &Order| o.id.into());
+//! let mut app = App::bare("shop");
+//! app.processor(&orders, async |_: Order| {}).name("printer");
+//! let shop = TestApp::start(app).await;
+//!
+//! shop.send(&orders, Order { id: 7 }).await;
+//! shop.until_idle().await;
+//!
+//! assert_eq!(shop.settled("printer").len(), 1);
+//! # }
+//! ```
+//!
+//! With `start_paused` time stands still while something runs and jumps to the next timer when nothing does, so waits
+//! and backoffs take no time. Without it everything works in real time.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::app::App;
+use crate::broker::memory::{Memory, MemoryBroker};
+use crate::broker::{Broker, PartitionSurvey, StopKind};
+use crate::clock;
+use crate::error::Failure;
+use crate::event::{EventId, Partition};
+use crate::record::Record;
+use crate::settings::{Overrides, Settings};
+use crate::stream::current::{self, Handle};
+use crate::stream::{Bound, Stream};
+use crate::tasks::{Gate, Tasks};
+use crate::witness::Witness;
+use crate::worker::{Switches, Worker};
+
+pub use crate::witness::{Seen, What};
+
+/// An app that runs in this process, on a store of its own.
+pub struct TestApp {
+    app: App,
+    memory: Memory,
+    handle: Handle,
+    settings: Settings,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    workers: Vec<TestWorker>,
+}
+
+/// One worker of a [`TestApp`].
+pub struct TestWorker {
+    name: String,
+    link: MemoryBroker,
+    gate: Gate,
+    switches: Switches,
+    running: Tasks<Result<(), Failure>>,
+}
+
+/// An event and where it lies.
+pub type At = (Partition, EventId);
+
+impl TestApp {
+    /// Runs the app with one worker.
+    ///
+    /// # Panics
+    /// With the sentence a worker would end with, when the app or its settings cannot work.
+    pub async fn start(app: App) -> Self {
+        let mut test = Self::without_workers(app).await;
+        test.add_worker("worker-1").await;
+        test
+    }
+
+    /// The app with its store, and nobody to process anything yet.
+    pub async fn without_workers(app: App) -> Self {
+        let memory = Memory::new();
+        memory.record_history(true);
+        let loaded = app.settings(&Overrides::new()).unwrap_or_else(|problem| panic!("{problem}"));
+        let settings = loaded.settings;
+        let broker: Arc<dyn Broker> = Arc::new(memory.connect());
+        let handle =
+            Handle::new(app.name().to_owned(), broker, settings.clone()).unwrap_or_else(|problem| panic!("{problem}"));
+        app.bind(handle.clone());
+        Self { app, memory, handle, settings, seen: Arc::default(), workers: Vec::new() }
+    }
+
+    /// Starts one more worker.
+    pub async fn add_worker(&mut self, name: &str) -> &TestWorker {
+        let problem = crate::worker::check(&self.app, &self.settings).err();
+        assert!(problem.is_none(), "{}", problem.expect("it was there the line before"));
+        let link = self.memory.connect();
+        let handle = Handle::new(self.app.name().to_owned(), Arc::new(link.clone()), self.settings.clone());
+        let handle = handle.unwrap_or_else(|problem| panic!("{problem}"));
+        let gate = Gate::closable();
+        let seen = self.seen.clone();
+        let witness =
+            Witness::new(move |what| seen.lock().expect("no code panics while it holds this lock").push(what));
+        let worker = Worker::new(self.app.clone(), handle).behind(gate.clone()).named(name).watched(witness);
+        let switches = Switches::default();
+        let mut running = Tasks::behind(&gate);
+        running.start(worker.run(switches.clone()));
+        self.workers.push(TestWorker { name: name.to_owned(), link, gate, switches, running });
+        self.workers.last().expect("it was pushed the line before")
+    }
+
+    /// The store, to look into or to break.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// A worker by its name.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn worker(&mut self, name: &str) -> &mut TestWorker {
+        let found = self.workers.iter_mut().find(|worker| worker.name == name);
+        found.unwrap_or_else(|| panic!("there is no worker `{name}` in this test"))
+    }
+
+    /// Removes a worker as a crash would: nothing is finished, committed or released.
+    pub fn crash(&mut self, name: &str) {
+        self.workers.retain(|worker| worker.name != name);
+    }
+
+    /// Sends a record.
+    ///
+    /// # Panics
+    /// If it cannot be sent.
+    pub async fn send<R: Record>(&self, stream: &Stream<R>, record: R) -> EventId {
+        let sent = Bound::new(stream, self.handle.clone()).send(record).await;
+        sent.unwrap_or_else(|failure| panic!("{}", crate::error::chain(&failure)))
+    }
+
+    /// Sends records, in order.
+    ///
+    /// # Panics
+    /// If they cannot be sent.
+    pub async fn send_all<R: Record>(&self, stream: &Stream<R>, records: impl IntoIterator<Item = R>) -> Vec<EventId> {
+        let sent = Bound::new(stream, self.handle.clone()).send_all(records).await;
+        sent.unwrap_or_else(|failure| panic!("{}", crate::error::chain(&failure)))
+    }
+
+    /// Runs code with this app as the one that is meant: `ORDERS.send(..)` reaches it.
+    pub async fn within<F: Future>(&self, future: F) -> F::Output {
+        current::within(self.handle.clone(), future).await
+    }
+
+    /// Lets time pass.
+    pub async fn advance(&self, time: Duration) {
+        clock::sleep(time).await;
+    }
+
+    /// Waits until everything that was sent is settled, or lies behind an event at which its partition is stopped.
+    ///
+    /// # Panics
+    /// After an hour of the test's time, saying what was still waiting.
+    pub async fn until_idle(&self) {
+        let give_up = clock::now() + Duration::from_secs(3600);
+        loop {
+            let waiting = self.waiting().await;
+            if waiting.is_empty() {
+                return;
+            }
+            assert!(clock::now() < give_up, "not idle after an hour:\n{}", waiting.join("\n"));
+            clock::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What is neither settled nor stopped, a line each.
+    async fn waiting(&self) -> Vec<String> {
+        let mut waiting = Vec::new();
+        for processor in &self.app.processors {
+            for partition in self.survey(&processor.stream.name).await {
+                let group = partition.groups.iter().find(|group| group.name == processor.name);
+                let position = group.and_then(|group| group.position).unwrap_or_default();
+                let is_stopped = group.and_then(|group| group.fence.as_ref()).is_some_and(|fence| fence.stop.is_some());
+                if position < partition.last && !is_stopped {
+                    waiting.push(format!(
+                        "  processor `{}` is at {position} in partition {} of stream `{}`, which goes to {}",
+                        processor.name, partition.partition, processor.stream.name, partition.last
+                    ));
+                }
+            }
+        }
+        waiting
+    }
+
+    async fn survey(&self, stream: &str) -> Vec<PartitionSurvey> {
+        let broker = self.handle.broker();
+        match broker.stream(stream).await {
+            Ok(Some(facts)) => broker.survey(&Arc::new(facts)).await.unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Everything that was seen so far, in order.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().expect("no code panics while it holds this lock").clone()
+    }
+
+    fn of(&self, processor: &str, is_it: impl Fn(&What) -> bool) -> Vec<At> {
+        let seen = self.seen();
+        let matching = seen.iter().filter(|seen| &*seen.processor == processor && is_it(&seen.what));
+        matching.flat_map(|seen| seen.ids.iter().map(|id| (seen.partition, *id))).collect()
+    }
+
+    /// The events that a processor has handled, in the order of handling; those handled twice are there twice.
+    pub fn settled(&self, processor: &str) -> Vec<At> {
+        self.of(processor, |what| matches!(what, What::Handled))
+    }
+
+    /// The failed tries of a processor's events, each with its error.
+    pub fn failed(&self, processor: &str) -> Vec<(At, String)> {
+        let seen = self.seen();
+        let failed = seen.iter().filter(|seen| &*seen.processor == processor).filter_map(|seen| match &seen.what {
+            What::Failed { error } => Some(((seen.partition, *seen.ids.first()?), error.clone())),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    /// The events that a processor has given up by the policy IGNORE.
+    pub fn ignored(&self, processor: &str) -> Vec<At> {
+        self.of(processor, |what| matches!(what, What::Ignored))
+    }
+
+    /// The events at which a processor's partitions are halted now.
+    pub async fn halted(&self, processor: &str) -> BTreeSet<At> {
+        self.stopped(processor, StopKind::Halted).await
+    }
+
+    /// The events at which a processor's partitions are quarantined now.
+    pub async fn quarantined(&self, processor: &str) -> BTreeSet<At> {
+        self.stopped(processor, StopKind::Quarantined).await
+    }
+
+    async fn stopped(&self, processor: &str, kind: StopKind) -> BTreeSet<At> {
+        let Some(spec) = self.app.processors.iter().find(|spec| spec.name == processor) else {
+            panic!("the app has no processor `{processor}`");
+        };
+        let mut stopped = BTreeSet::new();
+        for partition in self.survey(&spec.stream.name).await {
+            let fences = partition
+                .groups
+                .iter()
+                .filter(|group| group.name == processor)
+                .filter_map(|group| group.fence.as_ref());
+            stopped.extend(
+                fences
+                    .filter_map(|fence| fence.stop.as_ref())
+                    .filter(|s| s.kind == kind)
+                    .map(|s| (partition.partition, s.at)),
+            );
+        }
+        stopped
+    }
+
+    /// Drains all workers and answers how each ended.
+    pub async fn drain(&mut self) -> Vec<Result<(), Failure>> {
+        let mut ends = Vec::new();
+        for worker in &mut self.workers {
+            ends.push(worker.drain().await);
+        }
+        self.workers.clear();
+        ends
+    }
+}
+
+impl TestWorker {
+    /// Its connection to the store, to be given faults or cut.
+    pub fn link(&self) -> &MemoryBroker {
+        &self.link
+    }
+
+    /// Stops it in the middle of whatever it does, as SIGSTOP would; or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        self.gate.set_closed(paused);
+    }
+
+    /// Tells it to drain, as SIGTERM would, without waiting.
+    pub fn tell_to_drain(&self) {
+        self.switches.drain.cancel();
+    }
+
+    /// Drains it and answers how it ended.
+    pub async fn drain(&mut self) -> Result<(), Failure> {
+        self.switches.drain.cancel();
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// If it panicked.
+    pub async fn ended(&mut self) -> Result<(), Failure> {
+        match self.running.next().await {
+            Some(Ok(end)) => end,
+            Some(Err(error)) => panic!("a worker panicked: {error}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.running.is_finished()
+    }
+}

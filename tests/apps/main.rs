@@ -1,0 +1,4 @@
+//! Whole apps on the memory broker, under paused time.
+#![cfg(feature = "testing")]
+
+mod main_job;

@@ -1,0 +1,162 @@
+//! Users made of exactly the rules that `acl` prints: each can do its work, and nothing of the others'.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runnel::broker::{
+    Acquire, Acquired, Broker, BrokerError, Commit, Fence, FrontMark, NewEntry, Place, Renew, Source, Start, Swapped,
+};
+use runnel::event::Fields;
+use runnel::{EventId, Partition};
+
+use crate::shop::{Ran, Shop, connected};
+
+const TTL: Duration = Duration::from_secs(60);
+
+/// Makes the users that `acl` prints on the shop's server.
+fn make_users(shop: &Shop) {
+    let printed = shop.runs(&["acl"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let mut raw = shop.server.raw();
+    for line in printed.out.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(' ').map(|word| word.replace("CHANGE-ME", "secret"));
+        let mut command = redis::cmd(&words.next().unwrap());
+        words.for_each(|word| _ = command.arg(word));
+        let _: () = command.query(&mut raw).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+fn url_of(shop: &Shop, role: &str) -> String {
+    format!("unix://{}?user=shop-{role}&pass=secret", shop.server.socket().display())
+}
+
+fn runs_as(shop: &Shop, role: &str, arguments: &[&str]) -> Ran {
+    let mut command = shop.command(&[&["--app", "shop"], arguments].concat());
+    Ran::of(command.env("RUNNEL_REDIS_URL", url_of(shop, role)).output().unwrap())
+}
+
+fn entry() -> NewEntry {
+    NewEntry { partition: Partition(0), id: None, fields: Fields::from_pairs([("data", "{}")]) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_may_do_everything_a_worker_does() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    let broker = connected(&url_of(&shop, "worker")).await;
+    let (group, stream) = (&shop.group, &shop.group.stream);
+    let place = Place { group: group.clone(), partition: Partition(0) };
+
+    broker.declare(stream).await.unwrap();
+    let id = *broker.append(stream, vec![entry()]).await.unwrap().ids[0].as_ref().unwrap();
+    broker.announce("w1", TTL, "{}").await.unwrap();
+    let roll = broker.beat(group, "w1", TTL, None).await.unwrap();
+    assert!(matches!(
+        broker.swap(group, roll.generation, "plan", &["w0".into()], "join").await,
+        Ok(Swapped::Installed(_))
+    ));
+    assert!(!broker.read(&Source::Bell(group.clone()), EventId::ZERO, 1, false).await.unwrap().is_empty());
+    let nonce: Arc<str> = "n".into();
+    let wish = Acquire {
+        place: place.clone(),
+        nonce: nonce.clone(),
+        worker: "w1".into(),
+        ttl: TTL,
+        start: Start::Beginning,
+        joined: roll.now,
+    };
+    let Acquired::Owned(owned) = broker.acquire(&wish).await.unwrap() else { panic!("it is free") };
+    let source = Source::Partition(stream.clone(), Partition(0));
+    assert_eq!(broker.read(&source, owned.position, 9, false).await.unwrap()[0].id, id);
+    let fence = Fence { nonce, epoch: owned.epoch };
+    let commit = Commit {
+        place: place.clone(),
+        fence: fence.clone(),
+        n: owned.n + 1,
+        position: id,
+        entries_read: Some(1),
+        seen: id,
+        front: FrontMark::Clear,
+        done: vec![EventId::new(id.ms + 1, 0)],
+        passed: vec![id],
+    };
+    broker.commit(&[commit]).await.remove(0).unwrap();
+    let renew = Renew { place: place.clone(), fence: fence.clone(), ttl: TTL, read: id };
+    broker.renew(&[renew]).await.remove(0).unwrap();
+    broker.trim(stream, Partition(0)).await.unwrap();
+    broker.note_stopped(group, Partition(0), None).await.unwrap();
+    assert!(broker.release(&place, &fence, None).await.unwrap());
+    broker.leave(group, "w1").await.unwrap();
+    broker.depart("w1").await.unwrap();
+    broker.survey(stream).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_may_send_and_make_room_and_nothing_else() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    shop.owned_by("w1", 0).await;
+    let broker = connected(&url_of(&shop, "producer")).await;
+    let (group, stream) = (&shop.group, &shop.group.stream);
+
+    broker.declare(stream).await.unwrap();
+    broker.append(stream, vec![entry(), entry()]).await.unwrap().ids.into_iter().for_each(|id| _ = id.unwrap());
+    broker.trim(stream, Partition(0)).await.unwrap();
+    broker.drop_oldest(stream, Partition(0), 1).await.unwrap();
+
+    let read = broker.range(stream, Partition(0), EventId::ZERO, EventId::MAX, 1, false).await;
+    assert!(is_forbidden(&read), "{read:?}");
+    let beat = broker.beat(group, "w1", TTL, None).await;
+    assert!(is_forbidden(&beat), "{beat:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_may_look_and_change_nothing() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    shop.owned_by("w1", 0).await;
+    shop.runs(&["send", "orders", "{}", "--partition", "0"]);
+
+    for look in [&["status"][..], &["workers"], &["stream", "tail", "orders", "--no-follow"], &["processor", "list"]] {
+        let ran = runs_as(&shop, "dashboard", look);
+        assert_eq!(ran.code, 0, "{look:?}: {ran:?}");
+    }
+    for change in [&["send", "orders", "{}", "--partition", "0"][..], &["processor", "pause", "billing"]] {
+        let ran = runs_as(&shop, "dashboard", change);
+        assert!(ran.code != 0 && ran.err.contains("NOPERM"), "{change:?}: {ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_look_and_steer() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    shop.owned_by("w1", 0).await;
+
+    for verb in [
+        &["status"][..],
+        &["processor", "pause", "billing"],
+        &["processor", "resume", "billing"],
+        &["processor", "skip", "billing", "--partition", "0"],
+        &["processor", "reset", "billing", "--start", "0"],
+        &["processor", "forget", "billing"],
+    ] {
+        let ran = runs_as(&shop, "operator", verb);
+        assert_eq!(ran.code, 0, "{verb:?}: {ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_user_reaches_another_app() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    for role in ["worker", "producer", "dashboard", "operator"] {
+        let mut command = shop.command(&["--app", "shop2", "stream", "list"]);
+        let ran = Ran::of(command.env("RUNNEL_REDIS_URL", url_of(&shop, role)).output().unwrap());
+        assert!(ran.code != 0 && ran.err.contains("NOPERM"), "{role}: {ran:?}");
+    }
+}
+
+fn is_forbidden<T>(answer: &Result<T, BrokerError>) -> bool {
+    matches!(answer, Err(BrokerError::Refused { code, .. }) if code == "NOPERM")
+}

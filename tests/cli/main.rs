@@ -1,0 +1,12 @@
+//! The package's own program against a real server: what it prints, where, and how it exits.
+
+#![allow(clippy::unwrap_used, reason = "in a test binary everything is a test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod acl;
+mod feeding;
+mod looking;
+mod shop;
+mod steering;

@@ -1,0 +1,96 @@
+//! processor reset, pause, resume, skip and forget.
+
+use runnel::EventId;
+use runnel::broker::{Broker, StopKind};
+
+use crate::shop::Shop;
+
+async fn with_events() -> Shop {
+    let shop = Shop::open().await;
+    for _ in 0..3 {
+        assert_eq!(shop.runs(&["send", "orders", "{}", "--partition", "0"]).code, 0);
+    }
+    shop
+}
+
+fn places(shop: &Shop) -> serde_json::Value {
+    shop.tells(&["processor", "show", "billing"])["places"].clone()
+}
+
+fn first(shop: &Shop) -> EventId {
+    shop.tells(&["stream", "show", "orders"])["content"][0]["first"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_refused_while_a_worker_owns_the_partition() {
+    let shop = with_events().await;
+    shop.owned_by("w1", 0).await;
+
+    let refused = shop.runs(&["processor", "reset", "billing", "--start", "$"]);
+
+    assert!(refused.code == 1 && refused.err.contains("w1 (0) own partitions of it"), "{refused:?}");
+    assert_eq!((&places(&shop)[0]["lag"], &places(&shop)[0]["owner"]), (&3.into(), &"w1".into()));
+    let other = shop.runs(&["processor", "reset", "billing", "--start", "$", "--partition", "1,2"]);
+    assert_eq!(other.code, 0, "{other:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forced_reset_takes_the_partition_and_moves_the_position() {
+    let shop = with_events().await;
+    shop.owned_by("w1", 0).await;
+
+    let forced = shop.runs(&["processor", "reset", "billing", "--start", "$", "--force"]);
+
+    assert_eq!(forced.code, 0, "{forced:?}");
+    assert_eq!((&places(&shop)[0]["lag"], &places(&shop)[0]["owner"]), (&0.into(), &serde_json::Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_lasts_until_it_is_resumed_and_the_group_is_told() {
+    let shop = with_events().await;
+    shop.owned_by("w1", 0).await;
+    let stopped = async || {
+        let roll = shop.broker.beat(&shop.group, "w2", std::time::Duration::from_secs(9), None).await.unwrap();
+        roll.stopped.into_iter().map(|(partition, stop)| (partition.0, stop.kind)).collect::<Vec<_>>()
+    };
+
+    assert_eq!(shop.runs(&["processor", "pause", "billing", "--partition", "0"]).code, 0);
+    assert_eq!(places(&shop)[0]["stopped"], "paused");
+    assert_eq!(stopped().await, [(0, StopKind::Paused)]);
+
+    assert_eq!(shop.runs(&["processor", "resume", "billing"]).code, 0);
+    assert_eq!(places(&shop)[0]["stopped"], serde_json::Value::Null);
+    assert_eq!(stopped().await, []);
+    let again = shop.runs(&["processor", "resume", "billing"]);
+    assert!(again.code == 3 && again.err.contains("no partition of `billing` is stopped"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skip_goes_on_behind_the_failing_event() {
+    let shop = with_events().await;
+    let event = first(&shop);
+    shop.stopped_at(0, event, StopKind::Quarantined, "declined").await;
+
+    let skipped = shop.runs(&["processor", "skip", "billing"]);
+
+    assert_eq!(skipped.code, 0, "{skipped:?}");
+    let place = &places(&shop)[0];
+    assert_eq!((&place["position"], &place["stopped"]), (&event.to_string().into(), &serde_json::Value::Null));
+    let nothing = shop.runs(&["processor", "skip", "billing"]);
+    assert!(nothing.code == 3 && nothing.err.contains("--partition"), "{nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_processor_is_forgotten_once_nobody_owns_it() {
+    let shop = with_events().await;
+    let fence = shop.owned_by("w1", 0).await;
+
+    let refused = shop.runs(&["processor", "forget", "billing"]);
+    assert!(refused.code == 1 && refused.err.contains("worker w1 owns partition 0"), "{refused:?}");
+
+    let place = runnel::broker::Place { group: shop.group.clone(), partition: runnel::Partition(0) };
+    shop.broker.release(&place, &fence, None).await.unwrap();
+    assert_eq!(shop.runs(&["processor", "forget", "billing"]).code, 0);
+    assert_eq!(shop.tells(&["processor", "list"]), serde_json::json!([]));
+    assert_eq!(shop.tells(&["status"])["streams"][0]["held_back_by"], serde_json::Value::Null);
+}

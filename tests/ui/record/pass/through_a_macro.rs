@@ -1,0 +1,14 @@
+//! Types that come through another macro are still recognised.
+use runnel::Record;
+
+macro_rules! record {
+    ($name:ident { $($field:ident: $type:ty),* }) => {
+        #[derive(Record)]
+        #[record(primitive)]
+        pub struct $name { $(pub $field: $type),* }
+    };
+}
+
+record!(Action { id: u64, token: Vec<u8> });
+
+fn main() {}
