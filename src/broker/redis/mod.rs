@@ -218,6 +218,10 @@ impl Broker for Redis {
         survey::survey(self, stream).await
     }
 
+    async fn register(&self, group: &Group) -> Result<(), BrokerError> {
+        ownership::register(self, group).await
+    }
+
     async fn acquire(&self, wish: &Acquire) -> Result<Acquired, BrokerError> {
         ownership::acquire(self, wish).await
     }

@@ -75,6 +75,17 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
     Ok(position)
 }
 
+pub(super) async fn register(redis: &Redis, group: &Group) -> Result<(), BrokerError> {
+    let keys = (0..group.stream.partitions).map(|number| redis.keys.groups(&group.stream, Partition(number)));
+    let calls: Vec<Call> = keys.map(|key| scripts::ENLIST.on([key]).arg(&group.processor)).collect();
+    redis
+        .connection
+        .run_all("registering a processor", &calls)
+        .await
+        .into_iter()
+        .try_for_each(|answer| answer.map(drop))
+}
+
 pub(super) async fn forget(redis: &Redis, group: &Group) -> Result<Forgotten, BrokerError> {
     const DOING: &str = "unregistering a processor";
     let all: Vec<Place> = (0..group.stream.partitions)
