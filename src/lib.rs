@@ -24,9 +24,9 @@ pub mod testing;
 mod witness;
 mod worker;
 
+pub use app::{App, AppStream, Declared, Setup};
 #[cfg(feature = "cli")]
 pub use cli::program as main;
-pub use app::{App, AppStream, Declared, Setup};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
 pub use processor::{Context, Events, State};

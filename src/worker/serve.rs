@@ -70,8 +70,12 @@ fn tell_cost_of_a_crash(facts: &ServerFacts) {
     let product = &facts.product;
     match facts.persistence.as_str() {
         _ if product == "memory" => {}
-        "appendonly always" => tracing::info!(%product, %version, "connected; acknowledged events survive a crash of the server"),
-        "appendonly everysec" => tracing::info!(%product, %version, "connected; a crash of the server's machine can lose its last second"),
+        "appendonly always" => {
+            tracing::info!(%product, %version, "connected; acknowledged events survive a crash of the server")
+        }
+        "appendonly everysec" => {
+            tracing::info!(%product, %version, "connected; a crash of the server's machine can lose its last second")
+        }
         "nothing" => tracing::warn!(%product, %version, replicas = facts.replicas,
             "connected; the server persists nothing: its restart loses every event (appendonly yes would keep them)"),
         other => tracing::warn!(%product, %version, persistence = %other, replicas = facts.replicas,

@@ -112,6 +112,7 @@ impl Side {
                 told(broker.release(&self.place(*at), &self.fence(nonce), mark.as_ref()).await)
             }
             Step::Intervene { at, change } => told(broker.intervene(&self.place(*at), change).await),
+            Step::Register(processor) => told(broker.register(&self.group(processor)).await),
             Step::Forget(processor) => told(broker.forget(&self.group(processor)).await),
             Step::Beat { processor, member, known } => {
                 told(broker.beat(&self.group(processor), member, TTL, *known).await.map(of_beat))
