@@ -45,12 +45,21 @@ pub fn now() -> Instant {
 }
 
 /// Now, on tokio's clock, which tests may pause.
+///
+/// Each test may have a clock of its own, far ahead of or behind that of whoever asked first: an hour after the
+/// system's own time of the first question is far enough from zero for all of them.
 #[cfg(feature = "testing")]
+#[allow(clippy::disallowed_methods)]
 pub fn now() -> Instant {
     use std::sync::OnceLock;
-    static BASE: OnceLock<tokio::time::Instant> = OnceLock::new();
-    let now = tokio::time::Instant::now();
-    Instant(now.saturating_duration_since(*BASE.get_or_init(|| now)) + Duration::from_secs(3600))
+    static BASE: OnceLock<std::time::Instant> = OnceLock::new();
+    let base = *BASE.get_or_init(std::time::Instant::now);
+    let now = tokio::time::Instant::now().into_std();
+    let hour = Duration::from_secs(3600);
+    match now.checked_duration_since(base) {
+        Some(ahead) => Instant(hour + ahead),
+        None => Instant(hour.saturating_sub(base - now)),
+    }
 }
 
 /// Milliseconds of Unix time, by a server's clock or, for logs only, by ours.

@@ -4,8 +4,8 @@
 //! [`sequences`] has random ones done to a store in memory and to a server side by side, and compares them step by
 //! step. What the simulation proves on memory is worth what this suite finds.
 //!
-//! `RUNNEL_TEST_SCALE` sets how many operations the random sequences have in all. A Valkey server is asked too where
-//! there is one: `valkey-server` on the PATH, or the program that `RUNNEL_TEST_VALKEY` names.
+//! Without `RUNNEL_TEST_SCALE` there are 3,000 random operations for each server; 34 makes a hundred thousand. A Valkey
+//! server is asked too where there is one: `valkey-server` on the PATH, or the program that `RUNNEL_TEST_VALKEY` names.
 
 #[path = "../support/mod.rs"]
 mod support;

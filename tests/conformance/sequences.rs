@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use runnel::broker::{
     Acquire, Acquired, Appended, BrokerError, Commit, Epoch, Fence, Group, Mark, NewEntry, PartitionSurvey, Place,
-    Renew, Roll, Source, Stop, StreamRef, Trimmed,
+    Renew, Renewed, Roll, Source, Stop, StreamRef, Trimmed,
 };
 use runnel::event::{EventId, Partition};
 
@@ -23,6 +23,9 @@ use step::Step;
 
 /// Steps of one sequence: long enough for a place to be taken over, broken, repaired and forgotten several times.
 const STEPS: usize = 150;
+
+/// Everything that is stored is compared after so many steps: it costs more than a step.
+const STEPS_UNSEEN: usize = 5;
 
 /// One store, and what its answers were that later steps need.
 struct Side {
@@ -101,13 +104,15 @@ impl Side {
             }
             Step::Renew { at, nonce, read } => {
                 let renew = Renew { place: self.place(*at), fence: self.fence(nonce), ttl: TTL, read: *read };
-                told(broker.renew(&[renew]).await.pop().expect("one renewal has one answer"))
+                let answer = broker.renew(&[renew]).await.pop().expect("one renewal has one answer");
+                told(answer.map(|renewed| of_renew(renewed, self.store.plain_lag)))
             }
             Step::Release { at, nonce, mark } => {
                 let mark = mark.map(|(kind, at)| Mark { kind, at, error: "no paper".into() });
                 told(broker.release(&self.place(*at), &self.fence(nonce), mark.as_ref()).await)
             }
             Step::Intervene { at, change } => told(broker.intervene(&self.place(*at), change).await),
+            Step::Register(processor) => told(broker.register(&self.group(processor)).await),
             Step::Forget(processor) => told(broker.forget(&self.group(processor)).await),
             Step::Beat { processor, member, known } => {
                 told(broker.beat(&self.group(processor), member, TTL, *known).await.map(of_beat))
@@ -128,7 +133,8 @@ impl Side {
     }
 
     /// Everything there is, as people are told it, a line for each partition and group.
-    async fn survey(&self, plain_lag: bool) -> Vec<String> {
+    async fn survey(&self) -> Vec<String> {
+        let plain_lag = self.store.plain_lag;
         match self.store.broker.survey(&self.stream).await {
             Ok(all) => all.into_iter().flat_map(|partition| of_survey(partition, plain_lag)).collect(),
             Err(error) => vec![format!("{error:?}")],
@@ -172,6 +178,15 @@ fn of_acquire(acquired: Acquired, before: Epoch) -> String {
     }
 }
 
+fn of_renew(renewed: Renewed, plain_lag: bool) -> Renewed {
+    match renewed {
+        Renewed::Ours { last, entries_read, notes, .. } if !plain_lag => {
+            Renewed::Ours { last, lag: None, entries_read, notes }
+        }
+        other => other,
+    }
+}
+
 fn without_time(stop: Stop) -> Stop {
     Stop { since: u64::from(stop.since > 0), ..stop }
 }
@@ -202,47 +217,44 @@ fn of_survey(mut partition: PartitionSurvey, plain_lag: bool) -> Vec<String> {
 /// Runs the sequence of one seed. Fails the test with seed and step where the two disagree.
 async fn compare(kind: Kind, seed: u64) {
     let (mut ours, mut theirs) = (Side::empty(Kind::Memory).await, Side::empty(kind).await);
-    let plain_lag = theirs.store.plain_lag;
+    ours.store.plain_lag = theirs.store.plain_lag;
     let mut draw = Draw::new(seed);
     let mut taken: Vec<Step> = Vec::new();
     for number in 0..STEPS {
         let survey = ours.store.broker.survey(&ours.stream).await.expect("memory does not fail by itself");
         let step = draw.step(&survey);
         taken.push(step.clone());
-        let (our, their) = (ours.take(&step).await, theirs.take(&step).await);
-        let (our_survey, their_survey) = (ours.survey(plain_lag).await, theirs.survey(plain_lag).await);
-        let told = |answer: &str, survey: &[String], other: &[String]| {
-            let differing: Vec<_> = survey.iter().filter(|line| !other.contains(line)).cloned().collect();
-            format!("{answer}\n{}", differing.join("\n"))
+        let (mut our, mut their) = (vec![ours.take(&step).await], vec![theirs.take(&step).await]);
+        draw.learn(&step, &our[0]);
+        if number % STEPS_UNSEEN == 0 {
+            our.extend(ours.survey().await);
+            their.extend(theirs.survey().await);
+        }
+        let unlike = |mine: &[String], other: &[String]| -> String {
+            mine.iter().filter(|line| !other.contains(line)).map(|line| format!("{line}\n")).collect()
         };
         assert!(
-            our == their && our_survey == their_survey,
-            "seed {seed}, step {number}: memory and {kind:?} disagree\nlast steps: {:?}\n\nmemory: {}\n\n{kind:?}: {}",
+            our == their,
+            "seed {seed}, step {number}: memory and {kind:?} disagree\nlast steps: {:?}\n\nmemory: {}\n{kind:?}: {}",
             &taken[taken.len().saturating_sub(10)..],
-            told(&our, &our_survey, &their_survey),
-            told(&their, &their_survey, &our_survey),
+            unlike(&our, &their),
+            unlike(&their, &our),
         );
-        draw.learn(&step, &our);
     }
 }
 
-/// How many operations there shall be in all.
-fn scale() -> usize {
+/// How many sequences there are: twenty times the number in `RUNNEL_TEST_SCALE`, which is 1 unless set.
+fn sequences() -> u64 {
     // A setting of the tests, not of the library.
     #[allow(clippy::disallowed_methods)]
-    let wanted = std::env::var("RUNNEL_TEST_SCALE");
-    match wanted {
-        Ok(text) => {
-            text.parse().unwrap_or_else(|_| panic!("RUNNEL_TEST_SCALE is `{text}`, not a number of operations"))
-        }
-        Err(_) => 3_000,
-    }
+    let scale = std::env::var("RUNNEL_TEST_SCALE");
+    20 * scale.ok().and_then(|scale| scale.parse::<u64>().ok()).unwrap_or(1)
 }
 
 #[tokio::test]
 async fn random_sequences_have_the_same_answers_on_memory_and_on_servers() {
     for kind in servers() {
-        for seed in 0..scale().div_ceil(STEPS) as u64 {
+        for seed in 0..sequences() {
             compare(kind, seed).await;
         }
     }

@@ -19,6 +19,19 @@ pub(crate) enum Kind {
     Valkey,
 }
 
+/// Says which kind of store a failed test was about.
+pub(crate) struct NamedIfItFails(pub(crate) Kind);
+
+impl Drop for NamedIfItFails {
+    // What a failed test prints is read by a person.
+    #[allow(clippy::print_stderr)]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it failed on {:?}", self.0);
+        }
+    }
+}
+
 /// One app's store, and what others can do to it behind its back.
 pub(crate) struct Store {
     pub(crate) kind: Kind,

@@ -78,7 +78,9 @@ impl World {
             },
         });
         let mut command = redis::cmd(&words.next().unwrap());
-        words.for_each(|word| drop(command.arg(word)));
+        for word in words {
+            command.arg(word);
+        }
         let client = redis::Client::open(self.url.as_str()).unwrap();
         command.query(&mut client.get_connection().unwrap())
     }

@@ -21,7 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How a server is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    program: &'static str,
+    program: String,
     port: bool,
     password: Option<String>,
     directives: Vec<(String, String)>,
@@ -30,12 +30,18 @@ pub struct Options {
 impl Options {
     /// A redis-server on a unix socket, without persistence.
     pub fn redis() -> Self {
-        Self { program: "redis-server", port: false, password: None, directives: Vec::new() }
+        Self { program: "redis-server".into(), port: false, password: None, directives: Vec::new() }
     }
 
     /// A valkey-server on a unix socket, without persistence.
     pub fn valkey() -> Self {
-        Self { program: "valkey-server", ..Self::redis() }
+        Self { program: "valkey-server".into(), ..Self::redis() }
+    }
+
+    /// Another program than the one of that name on the PATH.
+    pub fn program(mut self, program: String) -> Self {
+        self.program = program;
+        self
     }
 
     /// Also listens on a free port of 127.0.0.1.
@@ -169,7 +175,7 @@ impl Server {
     /// Starts it after `stop` or `kill`, and waits until it answers.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "the server is running already");
-        self.process = Some(Process::start(self.options.program, &self.arguments()));
+        self.process = Some(Process::start(&self.options.program, &self.arguments()));
         let waited_for = Deadline::after(PATIENCE);
         while !answers(&self.socket()) {
             let process = self.process.as_mut().expect("it was started above");

@@ -191,7 +191,7 @@ fn without_group(log: Option<&Log>, own: OwnCopy, start: Start) -> Whereabouts {
         (Some((position, entries_read)), _) => (position, entries_read, Note::GroupRecreated),
         (None, Start::Beginning) => (EventId::ZERO, None, Note::Begun),
         (None, Start::End) => (last, None, Note::Begun),
-        (None, Start::After(id)) => (id.min(last), None, Note::Begun),
+        (None, Start::After(id)) => (id, None, Note::Begun),
     };
     Whereabouts { position, entries_read, done: DoneSet::Kept, notes: vec![note] }
 }
@@ -200,17 +200,15 @@ fn without_group(log: Option<&Log>, own: OwnCopy, start: Start) -> Whereabouts {
 fn used_by_others(log: &Log, group: &ConsumerGroup, own: OwnCopy) -> Whereabouts {
     let mut found =
         Whereabouts { position: group.position, entries_read: group.entries_read, done: DoneSet::Kept, notes: vec![] };
-    match group.lowest_pending() {
-        Some(lowest) => migrate(&mut found, log, group, lowest),
-        None if own.is_none() => found.notes.push(Note::Migrated { pending: 0, done: 0 }),
-        None => {}
+    if let Some(lowest) = group.lowest_pending() {
+        migrate(&mut found, log, group, lowest);
     }
     if let Some((position, entries_read)) = own.filter(|(position, _)| *position < found.position) {
         // They read in a group that was ours already: what they took was not processed by us.
         found.position = position;
         found.entries_read = entries_read;
         found.done = DoneSet::Kept;
-        found.notes = vec![Note::ForeignConsumers];
+        found.notes.push(Note::ForeignConsumers);
     }
     found
 }
@@ -228,11 +226,11 @@ fn migrate(found: &mut Whereabouts, log: &Log, group: &ConsumerGroup, lowest: Ev
         return;
     }
     let done: BTreeSet<_> = window().filter(|id| !group.pending.contains_key(id)).collect();
-    found.notes.push(Note::Migrated { pending, done: done.len() as u64 });
     let gone = pending.saturating_sub((read - done.len()) as u64);
     if gone > 0 {
         found.notes.push(Note::Gap { entries: gone });
     }
+    found.notes.push(Note::Migrated { pending, done: done.len() as u64 });
     found.entries_read = group.entries_read.and_then(|entries| entries.checked_sub(read as u64));
     if !done.is_empty() {
         found.done = DoneSet::Replaced(done);

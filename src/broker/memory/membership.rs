@@ -106,10 +106,8 @@ impl Store {
     }
 
     pub(super) fn leave(&mut self, group: &Group, member: &str, now: ServerTime) {
-        // Rung only if it was there: a resend wakes nobody.
-        if self.roster(group).members.remove(member).is_some() {
-            self.ring(group, "leave", now);
-        }
+        self.roster(group).members.remove(member);
+        self.ring(group, "left", now);
     }
 
     pub(super) fn note_stopped(&mut self, group: &Group, partition: Partition, stop: Option<&Stop>, now: ServerTime) {

@@ -6,11 +6,20 @@ use crate::event::EventId;
 use super::history::Step;
 use super::store::{FenceState, PartitionData, ServerTime, Store};
 
+/// Entries that a skip counts at most.
+const COUNTED: usize = 1000;
+
 impl Store {
     /// Fences out the owner, changes the place, and answers its position afterwards.
     pub(super) fn intervene(&mut self, place: &Place, change: &Intervention, now: ServerTime) -> EventId {
         let (data, processor) = self.place(place);
         let position = data.position(processor).unwrap_or(EventId::ZERO);
+        let known = data.fences.contains_key(processor);
+        // Nobody ever owned it, so there is nothing to lift and nobody to fence out.
+        if !known && matches!(change, Intervention::Resume | Intervention::Skip) {
+            self.note_stopped(&place.group, place.partition, None, now);
+            return position;
+        }
         let target = match change {
             Intervention::Reset(start) => Some(data.reset(processor, *start)),
             Intervention::Skip => data.skip(processor, position),
@@ -73,29 +82,28 @@ impl PartitionData {
             Start::After(id) => id,
         };
         self.done.remove(processor);
-        let read = match &self.log {
-            Some(log) => log.entries_read_from_outside(position),
-            None => (position == EventId::ZERO).then_some(0),
-        };
-        self.move_place(processor, position, read);
+        self.move_place(processor, position, None);
         position
     }
 
-    /// Moves past the event at which the place is stopped, or past the next one that is not settled.
+    /// Moves past the event at which the place is stopped, or past the next one, and answers where to, if anywhere.
     fn skip(&mut self, processor: &str, position: EventId) -> Option<EventId> {
         let fence = self.fences.get(processor);
-        let stop = fence.and_then(|fence| fence.stop.as_ref()).filter(|stop| stop.kind != StopKind::Paused);
-        let marked = stop.map(|stop| stop.at).filter(|at| *at > position);
+        let marked = fence.and_then(|fence| fence.stop.as_ref()).map(|stop| stop.at).filter(|at| *at > position);
         let log = self.log.as_ref();
-        let done = self.done.get(processor);
-        let open = |id: &&EventId| !done.is_some_and(|done| done.contains(id));
-        let next = || log?.ids_after(position).find(open).copied();
-        let target = marked.or_else(next)?;
-        // Known only where exactly one entry is passed; elsewhere the next owner finds out at the end of the stream.
-        let passed = log.map_or(0, |log| log.ids_after(position).take(2).filter(|id| **id <= target).count());
-        let read = fence.and_then(|fence| fence.entries_read).filter(|_| passed == 1).map(|read| read + 1);
-        self.move_place(processor, target, read);
-        Some(target)
+        let target = marked.or_else(|| log?.ids_after(position).next().copied());
+        if let Some(target) = target {
+            let passed = log.map(|log| log.ids_after(position).take(COUNTED).take_while(|id| **id <= target).count());
+            // Counted where that is cheap; elsewhere the next owner finds out at the end of the stream.
+            let passed = passed.filter(|passed| *passed < COUNTED);
+            let read =
+                fence.and_then(|fence| fence.entries_read).zip(passed).map(|(read, passed)| read + passed as u64);
+            self.move_place(processor, target, read);
+        }
+        if let Some(done) = self.done.get_mut(processor) {
+            done.retain(|id| *id > target.unwrap_or(position));
+        }
+        target
     }
 
     fn move_place(&mut self, processor: &str, position: EventId, entries_read: Option<u64>) {

@@ -242,7 +242,7 @@ impl Store {
 impl PartitionData {
     /// The highest id before which every group has settled everything, or who keeps us from knowing it.
     fn settled_by_all(&self) -> Result<EventId, String> {
-        let Some(log) = &self.log else { return Ok(EventId::ZERO) };
+        let log = self.log.as_ref().ok_or("nothing was ever sent to it, and nobody reads it")?;
         if let Some(name) = self.registered.iter().find(|name| !log.groups.contains_key(*name)) {
             return Err(format!("the consumer group of processor `{name}` is missing"));
         }

@@ -7,7 +7,7 @@
 //! Each new connection asks who the server is. When that differs from before, or cannot be known, or when an answer
 //! says that the server has changed its role, `changes` rises: nothing read or owned before may be trusted then.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ impl Identity {
 /// One connection that stands, or did.
 struct Link {
     connection: MultiplexedConnection,
-    /// Ends when the connection does: that is how we know before asking.
-    ended: tokio::task::AbortHandle,
+    /// Set when the connection ends: that is how we know before asking.
+    ended: Arc<AtomicBool>,
     /// Ends the connection's task when nobody waits for an answer on it any more.
     _driver: Tasks,
 }
@@ -203,7 +203,7 @@ impl Connection {
 
     fn standing(&self) -> Option<Arc<Link>> {
         let current = self.current.lock().expect("no code panics while it holds this lock");
-        current.as_ref().filter(|link| !link.ended.is_finished()).cloned()
+        current.as_ref().filter(|link| !link.ended.load(Ordering::SeqCst)).cloned()
     }
 
     /// Others that wait for answers on it go on waiting; nobody asks on it any more. Answers whether we were first.
@@ -292,7 +292,12 @@ impl Link {
         let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
         let (connection, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
         let mut tasks = Tasks::behind(&Gate::default());
-        let ended = tasks.start(driver);
+        let ended: Arc<AtomicBool> = Arc::default();
+        let ends = ended.clone();
+        tasks.start(async move {
+            driver.await;
+            ends.store(true, Ordering::SeqCst);
+        });
         Ok(Self { connection, ended, _driver: tasks })
     }
 }

@@ -218,6 +218,10 @@ impl Broker for Redis {
         survey::survey(self, stream).await
     }
 
+    async fn register(&self, group: &Group) -> Result<(), BrokerError> {
+        ownership::register(self, group).await
+    }
+
     async fn acquire(&self, wish: &Acquire) -> Result<Acquired, BrokerError> {
         ownership::acquire(self, wish).await
     }
@@ -236,10 +240,6 @@ impl Broker for Redis {
 
     async fn intervene(&self, place: &Place, change: &Intervention) -> Result<EventId, BrokerError> {
         ownership::intervene(self, place, change).await
-    }
-
-    async fn register(&self, group: &Group) -> Result<(), BrokerError> {
-        ownership::register(self, group).await
     }
 
     async fn forget(&self, group: &Group) -> Result<Forgotten, BrokerError> {

@@ -77,16 +77,14 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
 
 /// In every partition, in one go: a registration that is there already stays.
 pub(super) async fn register(redis: &Redis, group: &Group) -> Result<(), BrokerError> {
-    const DOING: &str = "registering a processor";
-    let stream = &group.stream;
-    let mut all = redis::Pipeline::with_capacity(stream.partitions as usize);
-    for partition in (0..stream.partitions).map(Partition) {
-        all.cmd("SADD").arg(redis.keys.groups(stream, partition)).arg(&*group.processor);
-    }
-    for answer in redis.connection.ask_all(DOING, &all).await? {
-        answer?;
-    }
-    Ok(())
+    let keys = (0..group.stream.partitions).map(|number| redis.keys.groups(&group.stream, Partition(number)));
+    let calls: Vec<Call> = keys.map(|key| scripts::ENLIST.on([key]).arg(&group.processor)).collect();
+    redis
+        .connection
+        .run_all("registering a processor", &calls)
+        .await
+        .into_iter()
+        .try_for_each(|answer| answer.map(drop))
 }
 
 pub(super) async fn forget(redis: &Redis, group: &Group) -> Result<Forgotten, BrokerError> {

@@ -35,7 +35,7 @@ script!("What an operator can do to a place." INTERVENE, "words", "intervene");
 script!("Unregisters a processor from one partition." FORGET, "words", "forget");
 script!("Cuts what everybody has settled." TRIM, "words", "trim");
 script!("Stores the facts of a stream." DECLARE, "words", "declare");
-script!("Adds to the list of streams." ENLIST, "words", "enlist");
+script!("Adds a name to a list of streams or processors." ENLIST, "words", "enlist");
 script!("A member is alive." BEAT, "words", "beat");
 script!("Installs a plan." SWAP, "words", "swap");
 script!("A member leaves." LEAVE, "words", "leave");

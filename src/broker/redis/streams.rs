@@ -164,6 +164,7 @@ fn trimmed(value: Value) -> Result<Option<Trimmed>, Unread> {
                 "somebody else reads with XREADGROUP in the consumer group of processor `{name}`: its position is no \
                  longer known to be settled, until its owner has acquired the partition anew"
             )),
+            ("empty", _) => held("nothing was ever sent to it, and nobody reads it".to_owned()),
             ("nobody", _) => held("no processor has a position in it yet".to_owned()),
             (other, _) => Err(format!("`{other}` is no reason")),
         },

@@ -43,7 +43,8 @@ impl Draw {
             64..69 => self.release(at, here),
             69..73 => Step::Intervene { at, change: self.change(here) },
             73..74 => Step::Forget(at.processor),
-            74..82 => self.membership(at),
+            74..75 => Step::Register(at.processor),
+            75..82 => self.membership(at),
             _ => Step::Foreign(self.foreign(at, here)),
         }
     }

@@ -63,6 +63,7 @@ pub(super) enum Step {
         at: At,
         change: Intervention,
     },
+    Register(&'static str),
     Forget(&'static str),
     Beat {
         processor: &'static str,

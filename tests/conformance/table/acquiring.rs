@@ -12,7 +12,6 @@ on_every_store! {
             (Start::Beginning, EventId::ZERO, Some(0)),
             (Start::End, id(5), Some(5)),
             (Start::After(id(2)), id(2), None),
-            (Start::After(id(99)), id(5), Some(5)),
         ] {
             let case = Case::with(kind, 1..=5).await;
 
@@ -26,7 +25,17 @@ on_every_store! {
         }
     }
 
-    async fn in_an_absent_stream_every_start_is_the_beginning(kind: Kind) {
+    async fn a_start_beyond_the_end_is_pulled_back_to_it(kind: Kind) {
+        let case = Case::with(kind, 1..=5).await;
+
+        let wish = Acquire { start: Start::After(id(99)), ..case.wish("a") };
+        let Acquired::Owned(owned) = case.wished(&wish).await else { panic!("it was free") };
+
+        assert_eq!((owned.position, owned.entries_read), (id(5), Some(5)));
+        assert_eq!(owned.notes, [Note::Begun, Note::TailLost { from: id(99), to: id(5) }]);
+    }
+
+    async fn in_an_absent_stream_nothing_was_read(kind: Kind) {
         for start in [Start::Beginning, Start::End, Start::After(id(3))] {
             let case = Case::empty(kind).await;
 

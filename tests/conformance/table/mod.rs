@@ -15,8 +15,7 @@ macro_rules! on_every_store {
             #[tokio::test]
             async fn $name() {
                 for $kind in crate::stores::kinds() {
-                    // Which store a failure is about.
-                    println!("on {:?}", $kind);
+                    let _named = crate::stores::NamedIfItFails($kind);
                     $body
                 }
             }

@@ -51,14 +51,6 @@ on_every_store! {
         assert_eq!(&*owned.notes, NOTHING);
     }
 
-    async fn a_reset_knows_the_lag_where_it_can(kind: Kind) {
-        for (start, lag) in [(Start::Beginning, Some(9)), (Start::End, Some(0)), (Start::After(id(6)), None)] {
-            let case = Case::with(kind, 1..=9).await;
-            intervene(&case, Intervention::Reset(start)).await;
-            assert_eq!(case.look_at("billing").await.lag, lag, "{start:?}");
-        }
-    }
-
     async fn a_reset_makes_a_place_that_never_was(kind: Kind) {
         let case = Case::empty(kind).await;
 
@@ -67,7 +59,8 @@ on_every_store! {
 
         case.add(1..=3).await;
         let (_, owned) = case.own("a").await;
-        assert_eq!((owned.position, owned.entries_read, &*owned.notes), (EventId::ZERO, Some(0), NOTHING));
+        assert_eq!((owned.position, &*owned.notes), (EventId::ZERO, NOTHING));
+        assert_eq!(case.look_at("billing").await.lag, Some(3));
     }
 
     async fn a_reset_beyond_the_end_is_pulled_back_by_the_next_owner(kind: Kind) {
@@ -97,14 +90,16 @@ on_every_store! {
         }
     }
 
-    async fn a_resume_of_a_place_that_never_was_begins_nothing(kind: Kind) {
-        let case = Case::with(kind, 1..=3).await;
+    async fn there_is_nothing_to_resume_or_to_skip_where_nobody_ever_was(kind: Kind) {
+        for change in [Intervention::Resume, Intervention::Skip] {
+            let case = Case::with(kind, 1..=3).await;
 
-        assert_eq!(intervene(&case, Intervention::Resume).await, EventId::ZERO);
+            assert_eq!(intervene(&case, change).await, EventId::ZERO);
 
-        assert_eq!(case.look().await.groups, []);
-        let (_, owned) = case.own("a").await;
-        assert_eq!((&*owned.notes, owned.unclean), (&[Note::Begun][..], false));
+            assert_eq!(case.look().await.groups, []);
+            let (_, owned) = case.own("a").await;
+            assert_eq!((&*owned.notes, owned.unclean), (&[Note::Begun][..], false));
+        }
     }
 
     async fn a_skip_moves_past_the_marked_event(kind: Kind) {
@@ -120,20 +115,32 @@ on_every_store! {
         assert_eq!((owned.position, owned.entries_read, &*owned.notes), (id(5), Some(5), NOTHING));
     }
 
-    async fn a_skip_without_a_mark_moves_past_the_next_event_that_is_not_settled(kind: Kind) {
-        let case = Case::with(kind, 1..=9).await;
+    async fn a_skip_without_a_mark_moves_past_the_next_event(kind: Kind) {
+        let case = Case::with(kind, 1..=7).await;
         let (fence, _) = case.own("before").await;
         let mut commit = case.commit_of(&fence, 1, 4);
-        commit.done = ids([5, 6]);
+        commit.done = ids([5, 7]);
         case.send(commit).await;
 
+        assert_eq!(intervene(&case, Intervention::Skip).await, id(5));
+        assert_eq!(case.fence().await.done, 1);
+        assert_eq!(intervene(&case, Intervention::Skip).await, id(6));
         assert_eq!(intervene(&case, Intervention::Skip).await, id(7));
-        assert_eq!(intervene(&case, Intervention::Skip).await, id(8));
-        assert_eq!(intervene(&case, Intervention::Skip).await, id(9));
-        assert_eq!(intervene(&case, Intervention::Skip).await, id(9), "there is no next one");
+        assert_eq!(intervene(&case, Intervention::Skip).await, id(7), "there is no next one");
 
         let (_, owned) = case.own("a").await;
-        assert_eq!((owned.position, owned.entries_read, &*owned.done), (id(9), Some(9), &[][..]));
+        assert_eq!((owned.position, owned.entries_read, &*owned.done), (id(7), Some(7), &[][..]));
+    }
+
+    async fn a_skip_of_many_does_not_count_them(kind: Kind) {
+        for (last, entries_read) in [(999, Some(999)), (1000, None)] {
+            let case = Case::with(kind, 1..=1200).await;
+            case.stop_at(StopKind::Quarantined, last).await;
+
+            assert_eq!(intervene(&case, Intervention::Skip).await, id(last));
+
+            assert_eq!(case.own("a").await.1.entries_read, entries_read);
+        }
     }
 
     async fn a_pause_keeps_everything_but_the_owner(kind: Kind) {
@@ -204,6 +211,23 @@ on_every_store! {
         assert_eq!((roll.generation, roll.members.len()), (0, 1));
         let (_, owned) = case.own("b").await;
         assert_eq!((owned.position, &*owned.done, &*owned.notes), (EventId::ZERO, &[][..], &[Note::Begun][..]));
+    }
+
+    async fn retention_waits_for_a_registered_processor_that_never_ran(kind: Kind) {
+        let case = Case::with(kind, 1..=9).await;
+        case.hands().create_group(&case.place_of("reports"), id(6));
+
+        case.register(&case.group).await.unwrap();
+        case.register(&case.group).await.unwrap();
+
+        let trimmed = case.trim(&case.stream, FIRST).await.unwrap();
+        assert!(matches!(&trimmed, Trimmed::Held { reason } if reason.contains("billing")), "{trimmed:?}");
+        let found = case.look_at("billing").await;
+        assert_eq!((found.registered, found.position, found.fence), (true, None, None));
+        assert_eq!(case.own("a").await.1.notes, [Note::Begun]);
+        assert_eq!(case.forget(&case.place_of("others").group).await.unwrap(), Forgotten::Gone { partitions: 0 });
+        case.hands().lapse(&case.place());
+        assert_eq!(case.forget(&case.group).await.unwrap(), Forgotten::Gone { partitions: 3 });
     }
 
     async fn retention_no_longer_waits_for_a_forgotten_processor(kind: Kind) {

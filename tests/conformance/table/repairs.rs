@@ -60,7 +60,8 @@ on_every_store! {
 
         let (_, owned) = case.own("a").await;
 
-        assert_eq!(found(&owned), (id(3), Some(3), &*ids([5, 7]), &[Note::ForeignConsumers][..]));
+        let notes = [Note::Migrated { pending: 2, done: 1 }, Note::ForeignConsumers];
+        assert_eq!(found(&owned), (id(3), Some(3), &*ids([5, 7]), &notes[..]));
         let group = case.look_at("billing").await;
         assert_eq!((group.position, group.consumers, group.pending), (Some(id(3)), 0, 0));
     }
@@ -87,7 +88,7 @@ on_every_store! {
 
         let (_, owned) = case.own("a").await;
 
-        assert_eq!(found(&owned), (id(4), Some(4), &[][..], &[Note::Migrated { pending: 0, done: 0 }][..]));
+        assert_eq!(found(&owned), (id(4), Some(4), &[][..], NOTHING));
         assert_eq!(case.look_at("billing").await.consumers, 0);
     }
 
@@ -100,7 +101,7 @@ on_every_store! {
         let (_, owned) = case.own("a").await;
 
         assert_eq!((owned.position, owned.done.len()), (EventId::ZERO, 0));
-        assert_eq!(owned.notes[..2], [Note::Migrated { pending: 5, done: 0 }, Note::Gap { entries: 3 }]);
+        assert_eq!(owned.notes[..2], [Note::Gap { entries: 3 }, Note::Migrated { pending: 5, done: 0 }]);
     }
 
     async fn too_many_acknowledged_entries_are_processed_again(kind: Kind) {

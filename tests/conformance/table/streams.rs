@@ -1,6 +1,5 @@
 //! Streams: facts, appending, reading, cutting, and what people are told of them.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -149,7 +148,7 @@ on_every_store! {
         let case = Case::with(kind, 1..=3).await;
 
         assert!(matches!(case.trim(&case.stream, FIRST).await.unwrap(), Trimmed::Held { .. }));
-        assert_eq!(case.trim(&case.stream, Partition(1)).await.unwrap(), Trimmed::Cut { entries: 0, before: EventId::ZERO });
+        assert!(matches!(case.trim(&case.stream, Partition(1)).await.unwrap(), Trimmed::Held { .. }));
         assert_eq!(case.events().await, ids(1..=3));
     }
 

@@ -69,8 +69,8 @@ local function from_pending()
     note('migrated_with_repeats')
     return position, -1, {}
   end
-  note('migrated', in_group.pending, #acknowledged)
   if there < in_group.pending then note('gap', in_group.pending - there) end
+  note('migrated', in_group.pending, #acknowledged)
   return position, math.max(read - seen, -1), acknowledged
 end
 
@@ -81,19 +81,16 @@ if not in_group then
     note('group_recreated')
   else
     position, entries_read = start, -1
-    if start == '$' or before(last, start) then position = last end
+    if start == '$' then position = last end
     note('begun')
   end
 elseif in_group.consumers > 0 then
   position, entries_read = in_group['last-delivered-id'], tonumber(in_group['entries-read'] or '') or -1
   if in_group.pending > 0 then
     position, entries_read, done_found = from_pending()
-  elseif not copy then
-    note('migrated', 0, 0)
   end
   if copy and before(copy, position) then
     position, entries_read, done_found = copy, copy_read, nil
-    notes = {}
     note('foreign_consumers')
   end
 else
@@ -161,11 +158,7 @@ set_position(stream_key, group, in_group ~= nil, position, entries_read)
 redis.call('SADD', groups_key, group)
 if done_is_void or (done_found and #done_found > 0) then redis.call('DEL', done_key) end
 if done_found then in_chunks('SADD', done_key, done_found) end
-local done, passed = {}, {}
-for _, id in ipairs(redis.call('SMEMBERS', done_key)) do
-  if is_id(id) and before(position, id) then done[#done + 1] = id else passed[#passed + 1] = id end
-end
-in_chunks('SREM', done_key, passed)
+local done = forget_passed(done_key, position)
 -- Small hashes are searched from the front: what every commit needs stands there.
 redis.call('HSET', fence_key, 'token', epoch .. ' ' .. n .. ' ' .. nonce, 'cursor', position, 'er', digits(entries_read),
   'seen', fence.seen or '0-0', 'owner', nonce, 'epoch', epoch, 'until', digits(now + ttl), 'ttl', digits(ttl),

@@ -1,5 +1,5 @@
--- Add a stream's name to the list of the app's streams.
--- KEYS  list
+-- Add a name to a set of names: a stream to the app's list, or a processor to those that retention waits for.
+-- KEYS  set
 -- ARGV  name
 -- Returns 1 if it is new there.
 local wrong = wrong_type(KEYS[1], 'set')

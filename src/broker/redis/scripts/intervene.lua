@@ -14,36 +14,26 @@ local copy = fence.cursor
 if copy == '' then copy = nil end
 local position = copy or (in_group and in_group['last-delivered-id']) or '0-0'
 
--- The first event after the position that is not settled yet.
-local function next_event()
-  local from = '(' .. position
-  repeat
-    local page = stream and redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', 100) or {}
-    for _, entry in ipairs(page) do
-      if redis.call('SISMEMBER', KEYS[3], entry[1]) == 0 then return entry[1] end
-      from = '(' .. entry[1]
-    end
-  until #page < 100
-  return nil
-end
+-- Nobody ever owned it, so there is nothing to lift and nobody to fence out.
+if not fence.epoch and (change == 'resume' or change == 'skip') then return position end
 
 local target, entries_read = nil, -1
 if change == 'reset' then
   target = ARGV[3]
   if target == '$' then target = stream and stream['last-generated-id'] or '0-0' end
-  entries_read = entries_read_at(target, stream)
 elseif change == 'skip' then
   local marked = fence.qid
-  if (fence.state == 'halted' or fence.state == 'quarantined') and marked and marked ~= '' and before(position, marked) then
+  if marked and marked ~= '' and before(position, marked) then
     target = marked
-  else
-    target = next_event()
+  elseif stream then
+    local found = redis.call('XRANGE', KEYS[2], '(' .. position, '+', 'COUNT', 1)[1]
+    target = found and found[1]
   end
   local read = tonumber(fence.er or '') or -1
   if target and stream and read >= 0 then
-    -- Known only where exactly one entry is passed; elsewhere the next owner finds out at the end of the stream.
-    local passed = redis.call('XRANGE', KEYS[2], '(' .. position, target, 'COUNT', 2)
-    if #passed == 1 then entries_read = read + 1 end
+    -- Counted where that is cheap; elsewhere the next owner finds out at the end of the stream.
+    local passed = redis.call('XRANGE', KEYS[2], '(' .. position, target, 'COUNT', 1000)
+    if #passed < 1000 then entries_read = read + #passed end
   end
 end
 
@@ -55,6 +45,7 @@ if target then
   position = target
 end
 if change == 'reset' then redis.call('DEL', KEYS[3]) end
+if change == 'skip' then forget_passed(KEYS[3], position) end
 redis.call('HSET', KEYS[1], 'token', '', 'owner', '', 'epoch', next_epoch(fence), 'until', '0', 'clean', '1')
 if change == 'pause' then
   redis.call('HSET', KEYS[1], 'state', 'paused', 'qid', position, 'qerr', '', 'qat', digits(now_ms()))

@@ -18,7 +18,7 @@ for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if not fence_of[name] then return {'changed'} end
   missing[name] = true
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'cut', 0, '0-0'} end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'held', 'empty', ''} end
 
 local lowest = nil
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do

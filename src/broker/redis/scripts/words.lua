@@ -129,6 +129,16 @@ local function set_position(key, group, exists, position, entries_read)
   end
 end
 
+-- Removes what is not above the position from a done set, and answers what is left.
+local function forget_passed(key, position)
+  local ahead, passed = {}, {}
+  for _, id in ipairs(redis.call('SMEMBERS', key)) do
+    if is_id(id) and before(position, id) then ahead[#ahead + 1] = id else passed[#passed + 1] = id end
+  end
+  in_chunks('SREM', key, passed)
+  return ahead
+end
+
 -- Tells the members of a group that something of theirs has changed.
 local function ring(bell, generation, reason)
   redis.call('XADD', bell, 'MAXLEN', '~', 256, '*', 'gen', generation, 'reason', reason)
