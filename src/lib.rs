@@ -28,10 +28,10 @@ pub use event::{Event, EventId, Partition};
 pub use processor::{Context, Events, State};
 pub use record::Record;
 pub use route::{Key, Partitioner};
-pub use settings::ExceptionPolicy;
-pub use stream::{Bound, Stream, current::spawn};
 #[cfg(feature = "macros")]
 pub use runnel_macros::Record;
+pub use settings::ExceptionPolicy;
+pub use stream::{Bound, Stream, current::spawn};
 
 /// What programs that use runnel want at hand: `use runnel::prelude::*;`.
 ///
@@ -46,7 +46,8 @@ pub mod prelude {
 
     pub use crate::codec::{Codec, Json};
     pub use crate::{
-        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, State, Stream,
+        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, State,
+        Stream,
     };
 }
 

@@ -86,7 +86,8 @@ impl TestApp {
         let loaded = app.settings(&Overrides::new()).unwrap_or_else(|problem| panic!("{problem}"));
         let settings = loaded.settings;
         let broker: Arc<dyn Broker> = Arc::new(memory.connect());
-        let handle = Handle::new(app.name().to_owned(), broker, settings.clone()).unwrap_or_else(|problem| panic!("{problem}"));
+        let handle =
+            Handle::new(app.name().to_owned(), broker, settings.clone()).unwrap_or_else(|problem| panic!("{problem}"));
         app.bind(handle.clone());
         Self { app, memory, handle, settings, seen: Arc::default(), workers: Vec::new() }
     }
@@ -100,7 +101,8 @@ impl TestApp {
         let handle = handle.unwrap_or_else(|problem| panic!("{problem}"));
         let gate = Gate::closable();
         let seen = self.seen.clone();
-        let witness = Witness::new(move |what| seen.lock().expect("no code panics while it holds this lock").push(what));
+        let witness =
+            Witness::new(move |what| seen.lock().expect("no code panics while it holds this lock").push(what));
         let worker = Worker::new(self.app.clone(), handle).behind(gate.clone()).named(name).watched(witness);
         let switches = Switches::default();
         let mut running = Tasks::behind(&gate);
@@ -246,8 +248,17 @@ impl TestApp {
         };
         let mut stopped = BTreeSet::new();
         for partition in self.survey(&spec.stream.name).await {
-            let fences = partition.groups.iter().filter(|group| group.name == processor).filter_map(|group| group.fence.as_ref());
-            stopped.extend(fences.filter_map(|fence| fence.stop.as_ref()).filter(|s| s.kind == kind).map(|s| (partition.partition, s.at)));
+            let fences = partition
+                .groups
+                .iter()
+                .filter(|group| group.name == processor)
+                .filter_map(|group| group.fence.as_ref());
+            stopped.extend(
+                fences
+                    .filter_map(|fence| fence.stop.as_ref())
+                    .filter(|s| s.kind == kind)
+                    .map(|s| (partition.partition, s.at)),
+            );
         }
         stopped
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, Failure};
-use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::events::{LoopFuture, TypedLoop};
+use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
 use crate::processor::{DeclaredAt, Events, ProcessorOptions, ProcessorSpec, Style};
 use crate::record::Record;
@@ -43,9 +43,9 @@ impl Setup {
     /// # Errors
     /// A sentence that names the variable.
     pub fn var(&self, name: &str) -> Result<String, Failure> {
-        crate::settings::variable(name)
-            .map(|value| value.to_string_lossy().into_owned())
-            .ok_or_else(|| Failure::Invalid(format!("the environment variable {name} is not set, and app `{}` needs it", self.app)))
+        crate::settings::variable(name).map(|value| value.to_string_lossy().into_owned()).ok_or_else(|| {
+            Failure::Invalid(format!("the environment variable {name} is not set, and app `{}` needs it", self.app))
+        })
     }
 }
 
@@ -87,7 +87,8 @@ impl App {
     pub fn new(name: impl Into<String>) -> Self {
         let mut app = registry::registered().fold(Self::bare(name), |app, item| item.declare(app));
         // The linker's order is nobody's business.
-        app.processors.sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
+        app.processors
+            .sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
         app.streams.sort_by(|a, b| a.name.cmp(&b.name));
         app
     }
@@ -232,7 +233,12 @@ impl App {
     /// An event loop with extractors: what the attribute macro writes.
     #[doc(hidden)]
     #[track_caller]
-    pub fn event_loop_with<R, K, T, F>(&mut self, stream: &Stream<R>, needs: Vec<Option<(TypeId, &'static str)>>, function: F) -> Declared<'_>
+    pub fn event_loop_with<R, K, T, F>(
+        &mut self,
+        stream: &Stream<R>,
+        needs: Vec<Option<(TypeId, &'static str)>>,
+        function: F,
+    ) -> Declared<'_>
     where
         R: Record,
         K: 'static,
@@ -276,7 +282,12 @@ impl App {
             };
             for (id, name) in needs {
                 if !self.states.has(id) && !self.state_makers.iter().any(|(made, ..)| *made == id) {
-                    missing.push(format!("processor `{}` ({}): {}", processor.name, processor.declared_at, missing_state(name)));
+                    missing.push(format!(
+                        "processor `{}` ({}): {}",
+                        processor.name,
+                        processor.declared_at,
+                        missing_state(name)
+                    ));
                 }
             }
         }

@@ -17,8 +17,8 @@ pub(crate) mod connect;
 pub(crate) mod doors;
 pub mod facts;
 pub mod fence;
-pub(crate) mod redis;
 pub mod memory;
+pub(crate) mod redis;
 pub mod roster;
 
 pub use facts::*;

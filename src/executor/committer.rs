@@ -51,7 +51,8 @@ impl Desk {
         loop {
             self.gather(&mut ready).await;
             let mut batch: Vec<(Arc<Ledger>, Commit)> = std::mem::take(&mut self.again);
-            batch.extend(ready.drain(..).filter_map(|ledger: Arc<Ledger>| ledger.take().map(|commit| (ledger, commit))));
+            batch
+                .extend(ready.drain(..).filter_map(|ledger: Arc<Ledger>| ledger.take().map(|commit| (ledger, commit))));
             batch.retain(|(ledger, _)| !ledger.lost.is_cancelled());
             if batch.is_empty() {
                 continue;

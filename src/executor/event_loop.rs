@@ -155,7 +155,8 @@ impl Feed for Lent {
         if most == 0 {
             return Some("`take(0, ..)` would never be full".into());
         }
-        (within >= grace).then(|| format!("`take` within {within:?}: that must be shorter than `grace_period` ({grace:?})"))
+        (within >= grace)
+            .then(|| format!("`take` within {within:?}: that must be shorter than `grace_period` ({grace:?})"))
     }
 
     fn note_decode_error(&mut self, id: EventId, error: DecodeError) {

@@ -57,7 +57,10 @@ async fn try_once(lane: &mut Lane, call: &dyn Call, unit: Unit) -> Try {
         None => run(lane, call, unit, &context).instrument(span).await,
         Some(limit) => match tokio::time::timeout(limit, run(lane, call, unit, &context).instrument(span)).await {
             Ok(tried) => tried,
-            Err(_) => Try::Failed(Fault { error: format!("processing took longer than its timeout of {limit:?}").into(), is_final: false }),
+            Err(_) => Try::Failed(Fault {
+                error: format!("processing took longer than its timeout of {limit:?}").into(),
+                is_final: false,
+            }),
         },
     }
 }

@@ -219,7 +219,10 @@ impl Lane {
         if tries.crashes == 0 || tries.crashes < self.manner.max_crashes {
             return None;
         }
-        let error = format!("this event has ended its worker {} times while it was being processed (max_crashes)", tries.crashes);
+        let error = format!(
+            "this event has ended its worker {} times while it was being processed (max_crashes)",
+            tries.crashes
+        );
         Some(Fault { error: error.into(), is_final: true })
     }
 
@@ -319,7 +322,8 @@ impl Lane {
             }
             Verdict::Ignore => {
                 // There is no event to give up, so all that is left is to try again, without haste.
-                let wait = self.manner.retry.from.saturating_mul(2u32.saturating_pow(fails.min(10))).min(self.manner.retry.to);
+                let wait =
+                    self.manner.retry.from.saturating_mul(2u32.saturating_pow(fails.min(10))).min(self.manner.retry.to);
                 tracing::error!(error = %text, ?wait, "the processor failed before its first event: starting it again");
                 self.pause(wait).await
             }

@@ -42,7 +42,13 @@ pub(super) struct Beaten {
 }
 
 /// Says that this member is alive.
-pub(super) async fn beat(broker: Arc<dyn Broker>, group: Group, me: Arc<str>, ttl: Duration, known: Option<u64>) -> Beaten {
+pub(super) async fn beat(
+    broker: Arc<dyn Broker>,
+    group: Group,
+    me: Arc<str>,
+    ttl: Duration,
+    known: Option<u64>,
+) -> Beaten {
     let sent = clock::now();
     let answer = broker.beat(&group, &me, ttl, known).await;
     Beaten { sent, received: clock::now(), answer }
@@ -56,7 +62,16 @@ pub(super) async fn propose(broker: Arc<dyn Broker>, group: Group, proposal: Pro
 impl Membership {
     pub(super) fn new(group: Group, me: Arc<str>, ttl: Duration) -> Self {
         let roster = Roster::new(&me, ttl);
-        Self { group, me, roster, plan: Plan::default(), generation: None, since: None, clock: None, stopped: Vec::new() }
+        Self {
+            group,
+            me,
+            roster,
+            plan: Plan::default(),
+            generation: None,
+            since: None,
+            clock: None,
+            stopped: Vec::new(),
+        }
     }
 
     /// The generation of the plan that we have.
@@ -104,7 +119,8 @@ impl Membership {
     pub(super) fn proposal(&self, now: Instant) -> Option<Proposal> {
         let expected = self.generation?;
         let standing = self.roster.standing(now);
-        let rules: Vec<(Partition, StopRule)> = self.stopped.iter().map(|(partition, stop)| (*partition, rule(stop))).collect();
+        let rules: Vec<(Partition, StopRule)> =
+            self.stopped.iter().map(|(partition, stop)| (*partition, rule(stop))).collect();
         let wanted = assign(&standing, self.group.stream.partitions, &self.plan, &rules, &self.group.processor);
         let reap = self.roster.to_reap(now);
         if wanted == self.plan && reap.is_empty() {

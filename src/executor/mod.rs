@@ -241,7 +241,12 @@ impl Executor {
         let renewal = (!self.renewing && !self.places.is_empty()).then_some(self.next_renewal);
         let trim = (!self.places.is_empty()).then_some(self.next_trim);
         let steps = self.ownership.next_at().map(|at| at.max(self.ready_at));
-        [watch, beat, renewal, trim, steps].into_iter().flatten().min().unwrap_or(now + Duration::from_secs(1)).max(now + A_MOMENT)
+        [watch, beat, renewal, trim, steps]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + Duration::from_secs(1))
+            .max(now + A_MOMENT)
     }
 
     fn beat(&mut self, now: Instant) {
@@ -257,7 +262,9 @@ impl Executor {
         let report = match report {
             Ok(report) => report,
             // Only we abort tasks. A panic in one of ours is a defect; the lease lapses, and others take over.
-            Err(error) if error.is_panic() => return tracing::error!(processor = %self.group.processor, %error, "a task of the executor panicked"),
+            Err(error) if error.is_panic() => {
+                return tracing::error!(processor = %self.group.processor, %error, "a task of the executor panicked");
+            }
             Err(_) => return,
         };
         match report {
@@ -296,7 +303,11 @@ impl Executor {
         match answer {
             // The bell it rang brings the plan to everybody, us included; an outrun plan may call for another one.
             Ok(Swapped::Installed(_) | Swapped::Outrun { .. }) => {
-                if self.beating { self.beat_again = true } else { self.beat(now) }
+                if self.beating {
+                    self.beat_again = true
+                } else {
+                    self.beat(now)
+                }
             }
             Err(error) => tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed"),
         }

@@ -29,7 +29,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(chunks: mpsc::Receiver<Vec<Entry>>, holding: Arc<Holding>, committer: Committer, mind_done: bool) -> Self {
+    pub(super) fn new(
+        chunks: mpsc::Receiver<Vec<Entry>>,
+        holding: Arc<Holding>,
+        committer: Committer,
+        mind_done: bool,
+    ) -> Self {
         Self { chunks, waiting: VecDeque::new(), holding, committer, since: None, mind_done }
     }
 

@@ -51,7 +51,11 @@ impl Executor {
 
     fn acquire(&mut self, partition: Partition) {
         let place = self.place_of(partition);
-        let wish = self.wishes.entry(partition).or_insert_with(|| Wish { nonce: fresh_nonce(&self.around.worker), before: None, asked: false });
+        let wish = self.wishes.entry(partition).or_insert_with(|| Wish {
+            nonce: fresh_nonce(&self.around.worker),
+            before: None,
+            asked: false,
+        });
         wish.asked = true;
         let before = wish.before.take();
         let request = Acquire {
@@ -73,7 +77,13 @@ impl Executor {
         });
     }
 
-    pub(super) fn acquired(&mut self, partition: Partition, sent: Instant, answer: Result<Acquired, BrokerError>, now: Instant) {
+    pub(super) fn acquired(
+        &mut self,
+        partition: Partition,
+        sent: Instant,
+        answer: Result<Acquired, BrokerError>,
+        now: Instant,
+    ) {
         let processor = self.group.processor.clone();
         if let Some(wish) = self.wishes.get_mut(&partition) {
             wish.asked = false;
@@ -177,7 +187,11 @@ impl Executor {
             LaneEnd::Closed => self.ownership.released(partition),
             LaneEnd::Lost => {
                 if let Some(place) = place {
-                    let wish = Wish { nonce: fresh_nonce(&self.around.worker), before: Some(place.holding.ledger.fence.clone()), asked: false };
+                    let wish = Wish {
+                        nonce: fresh_nonce(&self.around.worker),
+                        before: Some(place.holding.ledger.fence.clone()),
+                        asked: false,
+                    };
                     self.wishes.insert(partition, wish);
                 }
                 self.ownership.lost(partition, now);
@@ -187,7 +201,10 @@ impl Executor {
                 self.ownership.stopped(partition, now);
                 // The exact time of the mark is in Redis; whoever tries to acquire learns it there.
                 let since = self.membership.server_time(now);
-                self.note_stopped(partition, Some(Stop { kind: mark.kind, at: mark.at, error: mark.error.clone(), since }));
+                self.note_stopped(
+                    partition,
+                    Some(Stop { kind: mark.kind, at: mark.at, error: mark.error.clone(), since }),
+                );
                 if mark.kind == StopKind::Halted {
                     let (processor, stream) = (self.group.processor.clone(), self.group.stream.name.clone());
                     // It only fails when the worker is being dropped.

@@ -74,7 +74,9 @@ impl Executor {
             for partition in moved {
                 match broker.trim(&stream, partition).await {
                     Ok(Trimmed::Cut { .. }) => {}
-                    Ok(Trimmed::Held { reason }) => tracing::debug!(stream = %stream.name, %partition, %reason, "nothing may be trimmed"),
+                    Ok(Trimmed::Held { reason }) => {
+                        tracing::debug!(stream = %stream.name, %partition, %reason, "nothing may be trimmed")
+                    }
                     Err(error) => tracing::debug!(stream = %stream.name, %partition, %error, "trimming is interrupted"),
                 }
             }

@@ -145,7 +145,11 @@ where
     T: FromUnit<R, K>,
     F: for<'a> Fn(&'a mut Events<T>, &Parts<'_>) -> Result<LoopFuture<'a>, Error> + Send + Sync + 'static,
 {
-    pub(crate) fn new(declaration: Arc<Declaration<R>>, function: F, needs: Vec<(std::any::TypeId, &'static str)>) -> Self {
+    pub(crate) fn new(
+        declaration: Arc<Declaration<R>>,
+        function: F,
+        needs: Vec<(std::any::TypeId, &'static str)>,
+    ) -> Self {
         Self { declaration, function: Arc::new(function), needs, item: std::marker::PhantomData }
     }
 }

@@ -122,7 +122,9 @@ impl ProcessorOptions {
             Style::Handler(call) => call.takes_batches(),
             Style::Loop(_) => {
                 if self.batch.is_some() {
-                    return Some("`batch` is for handlers: an event loop takes batches with `events.take(n, within)`".into());
+                    return Some(
+                        "`batch` is for handlers: an event loop takes batches with `events.take(n, within)`".into(),
+                    );
                 }
                 if self.timeout.is_some() {
                     return Some("`timeout` is for handlers: an event loop times its own work".into());
@@ -158,7 +160,10 @@ impl ProcessorOptions {
             return Some("`retry(attempts = 0)` would never try at all: 1 means no retry".into());
         }
         if manner.retry.from > manner.retry.to {
-            return Some(format!("`retry` waits from {:?} to {:?}: the first must not be longer", manner.retry.from, manner.retry.to));
+            return Some(format!(
+                "`retry` waits from {:?} to {:?}: the first must not be longer",
+                manner.retry.from, manner.retry.to
+            ));
         }
         if manner.timeout == Some(Duration::ZERO) {
             return Some("`timeout` must be longer than 0".into());

@@ -3,7 +3,7 @@
 use crate::broker::{KeyLayout, LAYOUT_VERSION, StreamFacts};
 use crate::error::Failure;
 use crate::route::Partitioner;
-use crate::settings::{Settings, Named, check_name};
+use crate::settings::{Named, Settings, check_name};
 
 use super::StreamSpec;
 
@@ -24,7 +24,10 @@ pub(crate) fn declared(spec: &StreamSpec, settings: &Settings) -> Result<StreamF
     limit("partitions", partitions, 65_536)?;
     limit("slot groups", slot_groups, 16_384)?;
     if spec.partition_size.unwrap_or(settings.default_partition_size) == 0 {
-        return Err(Failure::Invalid(format!("stream `{}` cannot have partitions of size 0: nothing could be sent", spec.name)));
+        return Err(Failure::Invalid(format!(
+            "stream `{}` cannot have partitions of size 0: nothing could be sent",
+            spec.name
+        )));
     }
     if spec.python_compatible && !matches!(partitioner, Partitioner::Python | Partitioner::PythonMd5) {
         return Err(Failure::Invalid(format!(

@@ -37,9 +37,11 @@ impl<R: Record> JsonStream for Stream<R> {
     }
 
     async fn send(&self, handle: &Handle, records: &[Vec<u8>]) -> Result<Vec<EventId>, Failure> {
-        let records = records.iter().map(|json| R::from_json(json)).collect::<Result<Vec<R>, _>>().map_err(|error| {
-            Failure::Invalid(format!("this is no record of stream `{}`: {error}", self.name()))
-        })?;
+        let records = records
+            .iter()
+            .map(|json| R::from_json(json))
+            .collect::<Result<Vec<R>, _>>()
+            .map_err(|error| Failure::Invalid(format!("this is no record of stream `{}`: {error}", self.name())))?;
         Bound::new(self, handle.clone()).send_all(records).await
     }
 

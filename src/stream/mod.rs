@@ -258,8 +258,6 @@ impl<R: Record> Bound<R> {
 
     fn encode(&self, record: &R) -> Result<Fields, Failure> {
         let codec = self.declaration.codec(self.handle.default_codec());
-        codec
-            .write(record)
-            .map_err(|source| Failure::Encode { stream: self.declaration.spec.name.clone(), source })
+        codec.write(record).map_err(|source| Failure::Encode { stream: self.declaration.spec.name.clone(), source })
     }
 }

@@ -95,7 +95,11 @@ impl Drop for Flying<'_> {
 
 impl Outlet {
     /// Declares the stream, or finds that this process agrees with what is in Redis.
-    pub(super) async fn open(spec: &StreamSpec, broker: Arc<dyn Broker>, settings: &Settings) -> Result<Arc<Self>, Failure> {
+    pub(super) async fn open(
+        spec: &StreamSpec,
+        broker: Arc<dyn Broker>,
+        settings: &Settings,
+    ) -> Result<Arc<Self>, Failure> {
         let ours = facts::declared(spec, settings)?;
         let theirs = broker.declare(&ours).await.doing(|| format!("look up stream `{}`", ours.name))?;
         facts::agree(&ours, &theirs)?;
@@ -125,7 +129,10 @@ impl Outlet {
             Failure::Invalid(format!("a record of stream `{}` cannot be placed: {error}", self.stream().name))
         })?;
         if fields.is_empty() {
-            return Err(Failure::Invalid(format!("a record of stream `{}` has no fields: Redis keeps no empty entries", self.stream().name)));
+            return Err(Failure::Invalid(format!(
+                "a record of stream `{}` has no fields: Redis keeps no empty entries",
+                self.stream().name
+            )));
         }
         Ok(NewEntry { partition, id, fields })
     }
@@ -158,12 +165,16 @@ impl Outlet {
                 let mut sent = Box::pin(self.send_chunk(chunk));
                 // Polled here, so that pipelines reach the connection in the order of the entries.
                 match futures::poll!(&mut sent) {
-                    std::task::Poll::Ready(done) => flying.push_back(futures::future::Either::Left(std::future::ready(done))),
+                    std::task::Poll::Ready(done) => {
+                        flying.push_back(futures::future::Either::Left(std::future::ready(done)))
+                    }
                     std::task::Poll::Pending => flying.push_back(futures::future::Either::Right(sent)),
                 }
             }
             match flying.next().await {
-                Some(done) => ids.extend(done.map_err(|failure| partly(failure, ids.len(), total, &self.stream().name))?),
+                Some(done) => {
+                    ids.extend(done.map_err(|failure| partly(failure, ids.len(), total, &self.stream().name))?)
+                }
                 None => return Ok(ids),
             }
         }
@@ -223,7 +234,9 @@ impl Outlet {
         let broker = &self.road.broker;
         let level = self.road.level(partition);
         let cut = match self.on_full {
-            OnFull::DropOldest => broker.drop_oldest(self.stream(), partition, self.size.saturating_sub(CHUNK as u64)).await,
+            OnFull::DropOldest => {
+                broker.drop_oldest(self.stream(), partition, self.size.saturating_sub(CHUNK as u64)).await
+            }
             OnFull::Wait | OnFull::Fail => broker.trim(self.stream(), partition).await.map(|trimmed| match trimmed {
                 Trimmed::Cut { entries, .. } => entries,
                 Trimmed::Held { .. } => 0,
@@ -231,7 +244,8 @@ impl Outlet {
         };
         match cut {
             Ok(cut) => {
-                let _ = level.stored.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(cut)));
+                let _ =
+                    level.stored.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(cut)));
                 Ok(cut > 0)
             }
             Err(error) if error.is_transient() => Ok(false),
@@ -246,10 +260,12 @@ impl Outlet {
         let groups = survey.into_iter().find(|p| p.partition == partition).map(|p| p.groups).unwrap_or_default();
         let slowest = groups.iter().min_by_key(|g| g.position.unwrap_or_default());
         let advice = match slowest {
-            None => "no processor has ever read it: start a worker, or make the stream larger with partition_size".to_owned(),
+            None => "no processor has ever read it: start a worker, or make the stream larger with partition_size"
+                .to_owned(),
             Some(group) => {
                 let stop = group.fence.as_ref().and_then(|f| f.stop.as_ref());
-                let state = stop.map_or_else(String::new, |s| format!(", {:?} at event {}", s.kind, s.at).to_lowercase());
+                let state =
+                    stop.map_or_else(String::new, |s| format!(", {:?} at event {}", s.kind, s.at).to_lowercase());
                 format!(
                     "processor `{}` holds it back{state}: start or repair its workers, `processor forget {}` if it is gone for good, \
                      or make the stream larger with partition_size",
@@ -258,7 +274,10 @@ impl Outlet {
             }
         };
         let waited = if self.on_full == OnFull::Fail { String::new() } else { format!(" for {:?}", self.timeout) };
-        Failure::Full(format!("partition {partition} of stream `{name}` is full ({} events){waited}; {advice}", self.size))
+        Failure::Full(format!(
+            "partition {partition} of stream `{name}` is full ({} events){waited}; {advice}",
+            self.size
+        ))
     }
 }
 
@@ -302,7 +321,9 @@ fn settle(open: &[usize], appended: Appended, chunk: &[NewEntry], ids: &mut [Opt
 fn partly(failure: Failure, sent: usize, total: usize, stream: &str) -> Failure {
     match failure {
         Failure::Broker { source, .. } => Failure::Broker {
-            doing: format!("send all of a batch to stream `{stream}` (at least the first {sent} of {total} records are in)"),
+            doing: format!(
+                "send all of a batch to stream `{stream}` (at least the first {sent} of {total} records are in)"
+            ),
             source,
         },
         other => other,

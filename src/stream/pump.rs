@@ -44,7 +44,8 @@ impl Pump {
     /// Appends the entry with whatever else is being sent.
     pub(super) async fn send(&self, entry: NewEntry) -> Result<EventId, BrokerError> {
         let (answer, answered) = oneshot::channel();
-        let gone = || BrokerError::Unclear { address: self.address.clone(), doing: "sending: the runtime is shutting down" };
+        let gone =
+            || BrokerError::Unclear { address: self.address.clone(), doing: "sending: the runtime is shutting down" };
         self.parcels.send((entry, answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }

@@ -18,7 +18,10 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
     for processor in &app.processors {
         let place = &processor.declared_at;
         if processor.name.is_empty() {
-            problems.push(format!("the processor of stream `{}` at {place} is a closure and has no name: add .name(\"..\")", processor.stream.name));
+            problems.push(format!(
+                "the processor of stream `{}` at {place} is a closure and has no name: add .name(\"..\")",
+                processor.stream.name
+            ));
         } else if let Err(error) = check_name(Named::Processor, &processor.name) {
             problems.push(format!("{error} ({place})"));
         }
@@ -37,7 +40,11 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
     match problems.len() {
         0 => Ok(()),
         1 => Err(Failure::Invalid(problems.remove(0))),
-        n => Err(Failure::Invalid(format!("{n} things are wrong with app `{}`:\n  - {}", app.name(), problems.join("\n  - ")))),
+        n => Err(Failure::Invalid(format!(
+            "{n} things are wrong with app `{}`:\n  - {}",
+            app.name(),
+            problems.join("\n  - ")
+        ))),
     }
 }
 
@@ -47,7 +54,10 @@ fn doubled(app: &App) -> Vec<String> {
     let mut problems = Vec::new();
     for processor in app.processors.iter().filter(|p| !p.name.is_empty()) {
         if let Some(first) = seen.insert(&processor.name, &processor.declared_at) {
-            problems.push(format!("two processors are named `{}`: at {first} and at {}", processor.name, processor.declared_at));
+            problems.push(format!(
+                "two processors are named `{}`: at {first} and at {}",
+                processor.name, processor.declared_at
+            ));
         }
     }
     problems

@@ -146,7 +146,11 @@ impl Worker {
                 let found = all().find(|spec| spec.name == *name).cloned().map(Arc::new);
                 found.ok_or_else(|| {
                     let names = all().map(|spec| spec.name.as_str());
-                    Failure::NotFound(format!("app `{}` has no processor `{name}`{}", self.app.name(), crate::nearest::did_you_mean(name, names)))
+                    Failure::NotFound(format!(
+                        "app `{}` has no processor `{name}`{}",
+                        self.app.name(),
+                        crate::nearest::did_you_mean(name, names)
+                    ))
                 })
             })
             .collect()
@@ -189,7 +193,10 @@ async fn announce(handle: Handle, worker: Arc<str>, about: String) {
 
 /// Unlike every other worker's name, now and before: host, process and a bit of chance.
 fn worker_name() -> Arc<str> {
-    let host = rustix::system::uname().nodename().to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
     format!("{}-{}-{:04x}", host, std::process::id(), fastrand::u16(..)).into()
 }
 

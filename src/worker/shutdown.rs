@@ -6,7 +6,8 @@ use super::Switches;
 
 /// Turns signals into switches, until it is dropped.
 pub(crate) async fn obey_signals(switches: Switches) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return tracing::warn!("signals cannot be listened to: SIGTERM will end this worker without draining");
     };
     received(&mut terminate, &mut interrupt).await;

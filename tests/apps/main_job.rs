@@ -133,7 +133,10 @@ async fn a_failing_event_is_retried_in_place_and_then_halts_its_worker() {
     let ended = shop.worker("worker-1").ended().await;
 
     let failure = ended.unwrap_err().to_string();
-    assert!(failure.contains("`billing`") && failure.contains("no stock") && failure.contains(&ids[3].to_string()), "{failure}");
+    assert!(
+        failure.contains("`billing`") && failure.contains("no stock") && failure.contains(&ids[3].to_string()),
+        "{failure}"
+    );
     assert_eq!(tries.load(Ordering::SeqCst), 4);
     let halted: Vec<_> = shop.halted("billing").await.into_iter().map(|(_, id)| id).collect();
     assert_eq!(halted, [ids[3]]);

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{Group,
-    BrokerError, Epoch, FenceFacts, Front, GroupSurvey, NewEntry, PartitionSurvey, Source, Stop, StreamFacts,
+use crate::broker::{
+    BrokerError, Epoch, FenceFacts, Front, Group, GroupSurvey, NewEntry, PartitionSurvey, Source, Stop, StreamFacts,
     StreamRef, Trimmed,
 };
 use crate::clock::UnixMs;
