@@ -7,7 +7,8 @@
 //! RUNNEL_BENCH_EVENTS=1000000 RUNNEL_BENCH_ROUNDS=9 cargo bench --bench throughput
 //! ```
 //!
-//! On a busy machine trust the CPU time per event and the ratios, which compare within one round, not events per second.
+//! On a busy machine trust the CPU time per event and the ratios, which compare within one round, not the events per
+//! second.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time and is no part of an app")]
 #![allow(clippy::print_stdout, reason = "the figures are its result")]
