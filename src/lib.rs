@@ -1,4 +1,6 @@
 //! Partitioned, strictly ordered event processing on Redis Streams.
+#![warn(unreachable_pub)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 mod app;
 pub mod broker;

@@ -47,6 +47,7 @@ impl Roster {
     }
 
     /// Who was alive at the last beat, by name.
+    #[cfg(test)]
     pub(crate) fn alive(&self) -> Vec<Candidate<'_>> {
         self.members().filter(|(_, alive)| *alive).map(|(member, _)| candidate(member)).collect()
     }
@@ -79,6 +80,7 @@ impl Roster {
     }
 
     /// Whether the last beat found us on the roster.
+    #[cfg(test)]
     pub(crate) fn me_listed(&self) -> bool {
         self.members().any(|(member, _)| member.name == self.me)
     }

@@ -110,13 +110,8 @@ impl Settlement {
         is_news.then_some(settled)
     }
 
-    /// What [`pending`](Self::pending) says now went into a commit. That is for good: a commit is repeated until it is
-    /// answered, or the partition is not ours any more.
-    pub(crate) fn taken(&mut self) {
-        self.take();
-    }
-
-    /// What [`pending`](Self::pending) says, taken at once.
+    /// What [`pending`](Self::pending) says, for a commit. That is for good: a commit is repeated until it is answered, or
+    /// the partition is not ours any more.
     pub(crate) fn take(&mut self) -> Option<Settled> {
         let settled = self.pending()?;
         self.position = settled.position;
