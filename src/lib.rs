@@ -1,8 +1,10 @@
-//! Partitioned, strictly ordered event processing on Redis Streams.
+#![doc = include_str!("../README.md")]
 #![warn(unreachable_pub)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 mod app;
+#[doc = include_str!("architecture.md")]
+mod architecture {}
 pub mod broker;
 #[cfg(feature = "cli")]
 pub mod cli;
