@@ -57,7 +57,9 @@ const APP: &str = "bench";
 const STREAM: &str = "orders";
 
 fn orders(partitions: usize) -> Stream<Sample> {
-    Stream::new(STREAM, |order: &Sample| order.order_id.into()).partitions(partitions as u32).partition_size(u64::MAX / 2)
+    Stream::new(STREAM, |order: &Sample| order.order_id.into())
+        .partitions(partitions as u32)
+        .partition_size(u64::MAX / 2)
 }
 
 impl Own {
