@@ -7,6 +7,8 @@
 //! Without `RUNNEL_TEST_SCALE` there are 3,000 random operations for each server; 34 makes a hundred thousand. A Valkey
 //! server is asked too where there is one: `valkey-server` on the PATH, or the program that `RUNNEL_TEST_VALKEY` names.
 
+#![allow(clippy::unwrap_used, reason = "in a test binary everything is a test")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -39,11 +39,7 @@ impl Reply {
 
     /// As [`Self::number`]; none if it is -1 or nothing, which both say "unknown".
     pub(super) fn number_if_known(&mut self, what: &str) -> Result<Option<u64>, Unread> {
-        match self.value(what)? {
-            Value::Nil | Value::Int(-1) => Ok(None),
-            Value::BulkString(text) if text == b"-1" => Ok(None),
-            value => number(value).map(Some).map_err(|why| format!("`{what}`: {why}")),
-        }
+        number_if_known(self.value(what)?).map_err(|why| format!("`{what}`: {why}"))
     }
 
     /// The next value as an event's id.
@@ -79,6 +75,16 @@ pub(super) fn text(value: Value) -> Result<String, Unread> {
         Value::Okay => Ok("OK".to_owned()),
         Value::Int(number) => Ok(number.to_string()),
         other => Err(format!("expected text, got {}", kind(&other))),
+    }
+}
+
+/// A number, or none where the server does not know it. Redis says so with nil, our scripts with -1; and a server that
+/// was told of more entries read than it ever had counts a lag below zero.
+pub(super) fn number_if_known(value: Value) -> Result<Option<u64>, Unread> {
+    match value {
+        Value::Nil | Value::Int(..0) => Ok(None),
+        Value::BulkString(text) if text == b"-1" => Ok(None),
+        value => number(value).map(Some),
     }
 }
 

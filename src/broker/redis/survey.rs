@@ -94,7 +94,7 @@ fn group_survey(value: Value, registered: &BTreeSet<String>) -> Result<GroupSurv
         match name.as_str() {
             "name" => group.name = reply::text(value)?,
             "last-delivered-id" => group.position = Some(reply::id(value)?),
-            "lag" if !matches!(value, Value::Nil) => group.lag = Some(reply::number(value)?),
+            "lag" => group.lag = reply::number_if_known(value)?,
             "pending" => group.pending = reply::number(value)?,
             "consumers" => group.consumers = reply::number(value)?,
             _ => {}

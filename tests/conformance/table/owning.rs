@@ -129,6 +129,17 @@ on_every_store! {
         assert_eq!(renewed, Renewed::Ours { last: id(9), lag: Some(5), entries_read: Some(4), notes: vec![] });
     }
 
+    async fn a_lag_below_zero_is_unknown(kind: Kind) {
+        let case = Case::with(kind, 1..=9).await;
+        let (fence, _) = case.own("a").await;
+        let mut commit = case.commit_of(&fence, 1, 4);
+        commit.entries_read = Some(12);
+        case.send(commit).await;
+
+        assert_eq!(case.look_at("billing").await.lag, None);
+        assert!(matches!(case.prolong(&fence, 4).await, Renewed::Ours { lag: None, entries_read: Some(12), .. }));
+    }
+
     async fn a_renewal_tells_what_nobody_told_the_owner(kind: Kind) {
         let case = Case::with(kind, 1..=9).await;
         let (fence, _) = case.own("a").await;
