@@ -30,7 +30,7 @@ use source::Source;
 static SOURCE: LazyLock<Source> = LazyLock::new(|| Source::open().expect("the data set is built in"));
 
 fn partition(flight: &Flight) -> u32 {
-    Partitioner::Xxh64.place(&Key::Text(flight.tail.clone()), 16).0
+    Partitioner::Xxh64.place(&Key::from(&flight.tail), 16).expect("16 partitions are some").0
 }
 
 fn fed<'a>(flights: impl IntoIterator<Item = &'a Flight>) -> Fleet {

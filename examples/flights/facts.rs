@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use runnel::{Key, Partitioner};
+use runnel::Partitioner;
 use serde::Serialize;
 
 use super::aircraft::{AircraftSummary, Applied, DelaySum, Tally};
@@ -234,7 +234,9 @@ impl Fleet {
     /// `xxh64/16`, the example's own layout, by where the events were delivered; the others by where they would be.
     fn events_per_partition(&self) -> BTreeMap<String, Vec<u64>> {
         let place = |by: Partitioner, count: u32| {
-            self.spread(count, move |aircraft| by.place(&Key::Text(aircraft.tail.clone()), count).0)
+            // One that has no place is counted in none.
+            let placed = move |tail: &str| by.place(&tail.into(), count).map_or(count, |partition| partition.0);
+            self.spread(count, move |aircraft| placed(&aircraft.tail))
         };
         BTreeMap::from([
             ("xxh64/16".to_owned(), self.spread(16, |aircraft| aircraft.partition)),
