@@ -133,11 +133,12 @@ fn duplicates_are_counted_and_change_no_fact() {
 
 #[test]
 fn an_event_that_comes_again_is_told_from_a_new_one() {
-    let mut fleet = Fleet::default();
+    let flight = &SOURCE.flights[0];
+    let mut aircraft = AircraftSummary::begin(flight, 3);
 
-    let answers = [fleet.apply(&SOURCE.flights[0], 3), fleet.apply(&SOURCE.flights[0], 3)];
+    let answers = [aircraft.apply(flight), aircraft.apply(&Flight { seq: flight.seq + 1, ..flight.clone() })];
 
-    assert_eq!(answers, [Applied::New, Applied::Duplicate]);
+    assert_eq!(answers, [Applied::Duplicate, Applied::New]);
 }
 
 /// Each owner keeps an aircraft for five events, stores it, and hands it on.

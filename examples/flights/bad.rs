@@ -10,7 +10,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use runnel::broker::PartitionSurvey;
 use runnel::prelude::*;
-use runnel::{Connection, Failure, clock};
+use runnel::{Connected, Failure, clock};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -47,31 +47,29 @@ struct Line {
 }
 
 /// Sends them, lets workers meet them, prints what happened. Answers whether that is what should.
-pub(crate) async fn show(connection: &Connection, terms: &Terms) -> runnel::Result<bool> {
+pub(crate) async fn show(terms: &Terms) -> runnel::Result<bool> {
     let expected: Value = serde_json::from_str(include_str!("../data/bad_expected.json"))?;
     let lines = lines();
-    for stream in [FOR_IGNORE.name(), FOR_QUARANTINE.name(), FOR_HALT.name()] {
-        let raw = Stream::new(stream, |line: &Line| (&line.data[..]).into()).partitions(PARTITIONS);
-        connection.stream(&raw).send_all(lines.iter().cloned()).await?;
-    }
-    let ended = [meet_the_patient(connection, terms).await?, meet_the_strict(connection, terms).await?];
-
     let refused = refusals(&lines);
-    let reasons_agree = serde_json::to_value(&refused)? == expected["by_reason"];
+    let mut is_right = serde_json::to_value(&refused)? == expected["by_reason"];
     println!("\n{} lines that are no flights, sent to three streams of {PARTITIONS} partitions:", lines.len());
     let told: Vec<_> = refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     println!("{}", told.join(", "));
 
     let all = expected["lines"].as_u64().ok_or("bad_expected.json does not say how many lines there are")?;
+    let bare = || App::bare("flights").redis(terms.url.expose()).setting("key_prefix", &terms.prefix);
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_header(["policy", "given up", "waiting", "partitions stopped", "worker"]);
-    let mut is_right = reasons_agree;
-    for (policy, stream, code) in [
-        ("ignore", FOR_IGNORE.name(), ended[0]),
-        ("quarantine", FOR_QUARANTINE.name(), ended[0]),
-        ("halt", FOR_HALT.name(), ended[1]),
+    for (policy, stream, processor, app) in [
+        ("ignore", &FOR_IGNORE, "ignoring", bare().with::<ignoring>()),
+        ("quarantine", &FOR_QUARANTINE, "quarantining", bare().with::<quarantining>()),
+        ("halt", &FOR_HALT, "halting", bare().with::<halting>()),
     ] {
-        let found = Found::of(&connection.survey(stream).await?);
+        let place = app.connect().await?;
+        let raw = Stream::new(stream.name(), |line: &Line| (&line.data[..]).into()).partitions(PARTITIONS);
+        place.stream(&raw).send_all(lines.iter().cloned()).await?;
+        let code = meet(&place, terms, stream.name(), processor).await?;
+        let found = Found::of(&place.survey(stream.name()).await?);
         is_right &= found.is_right(policy, all, code);
         let worker = match code {
             0 => "went on until it was drained".to_owned(),
@@ -101,32 +99,28 @@ fn refusals(lines: &[Line]) -> BTreeMap<String, u64> {
     refused
 }
 
-/// A worker with the two policies that let it go on. Answers its exit code, or what that would be in this process.
-async fn meet_the_patient(connection: &Connection, terms: &Terms) -> runnel::Result<i32> {
-    let processors = ["ignoring", "quarantining"];
-    if is_in_this_process(connection.url()) {
-        let work = connection.work(&processors, async { _ = met(connection).await });
-        return code(work.await);
+/// Runs a worker until nothing is left to be decided, or until it is ended by what it met. Answers its exit code, or
+/// what that would be in this process.
+async fn meet(place: &Connected, terms: &Terms, stream: &str, processor: &str) -> runnel::Result<i32> {
+    if is_in_this_process(place.url()) {
+        let met = async {
+            if let Err(error) = decided(place, stream).await {
+                eprintln!("{error}");
+            }
+        };
+        return code(place.work_until(met).await);
     }
-    let mut worker = worker(terms, &processors)?;
-    met(connection).await?;
+    let mut worker = worker(terms, processor)?;
+    tokio::select! {
+        ended = worker.ended() => return Ok(ended?.code().unwrap_or(-1)),
+        decided = decided(place, stream) => decided?,
+    }
     worker.send(Signal::TERM);
     Ok(worker.ended().await?.code().unwrap_or(-1))
 }
 
-/// A worker that is ended by the first bad line it meets.
-async fn meet_the_strict(connection: &Connection, terms: &Terms) -> runnel::Result<i32> {
-    let processors = ["halting"];
-    if is_in_this_process(connection.url()) {
-        return code(connection.work(&processors, clock::sleep(PATIENCE)).await);
-    }
-    let mut worker = worker(terms, &processors)?;
-    let ended = tokio::time::timeout(PATIENCE, worker.ended()).await.map_err(|_| "nothing halted the worker")?;
-    Ok(ended?.code().unwrap_or(-1))
-}
-
-fn worker(terms: &Terms, processors: &[&str]) -> std::io::Result<Process> {
-    let mut command = terms.command(&["worker", "--processors", &processors.join(",")])?;
+fn worker(terms: &Terms, processor: &str) -> std::io::Result<Process> {
+    let mut command = terms.command(&["worker", "--processors", processor])?;
     // It logs an error for each of the lines, as it should.
     command.stderr(Stdio::null());
     Process::start(command)
@@ -140,17 +134,17 @@ fn code(ended: Result<(), Failure>) -> runnel::Result<i32> {
     }
 }
 
-/// Waits until no policy has anything left to decide.
-async fn met(connection: &Connection) -> runnel::Result {
+/// Waits until each line is given up, or lies behind one that has stopped its partition. A worker that is to halt ends
+/// before that: the first partition that stops ends it.
+async fn decided(place: &Connected, stream: &str) -> runnel::Result {
     let until = clock::now() + PATIENCE;
     loop {
-        let ignored = Found::of(&connection.survey(FOR_IGNORE.name()).await?);
-        let quarantined = Found::of(&connection.survey(FOR_QUARANTINE.name()).await?);
-        if ignored.settled > 0 && ignored.waiting == 0 && quarantined.errors.len() == PARTITIONS as usize {
+        let found = Found::of(&place.survey(stream).await?);
+        if found.settled > 0 && found.waiting == 0 || found.errors.len() == PARTITIONS as usize {
             return Ok(());
         }
         if clock::now() > until {
-            return Err(format!("the bad lines were not met within {PATIENCE:?}").into());
+            return Err(format!("the lines of `{stream}` were not decided within {PATIENCE:?}").into());
         }
         clock::sleep(Duration::from_millis(20)).await;
     }
@@ -168,7 +162,9 @@ impl Found {
     fn of(partitions: &[PartitionSurvey]) -> Self {
         let groups = || partitions.iter().flat_map(|partition| &partition.groups);
         let sent: u64 = partitions.iter().map(|partition| partition.added).sum();
-        let waiting = groups().map(|group| group.lag.unwrap_or_default()).sum();
+        // Where no worker has been yet, everything waits.
+        let lag = |partition: &PartitionSurvey| partition.groups.first().and_then(|group| group.lag);
+        let waiting = partitions.iter().map(|partition| lag(partition).unwrap_or(partition.added)).sum();
         let stops = groups().filter_map(|group| group.fence.as_ref()?.stop.as_ref());
         let errors = stops.map(|stop| stop.error.clone()).collect();
         Self { settled: sent.saturating_sub(waiting), waiting, errors }

@@ -63,7 +63,8 @@ impl<'a> Chaos<'a> {
     }
 
     async fn restart(&mut self, crew: &mut Crew) -> runnel::Result {
-        let at = self.random.usize(..crew.workers.len());
+        // Not the last one, where there are others: it may not have come to listen to signals yet.
+        let at = self.random.usize(..(crew.workers.len() - 1).max(1));
         let worker = &mut crew.workers[at];
         self.progress.say(&format!("stopping worker {}", worker.number));
         worker.process.send(Signal::TERM);

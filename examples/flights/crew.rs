@@ -76,10 +76,6 @@ impl Process {
         self.0.stdin.take()
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     pub(crate) fn has_ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
         self.0.try_wait()
     }

@@ -3,13 +3,14 @@
 //! Who kept which aircraft does not matter, nor in which order they come together.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use runnel::Partitioner;
 use serde::Serialize;
 
-use super::aircraft::{AircraftSummary, Applied, DelaySum, Tally};
+use super::aircraft::{AircraftSummary, DelaySum, Tally};
 use super::digest::sha256;
 use super::event::{Flight, Kind};
 use super::journey::{Run, Stretch};
@@ -21,13 +22,14 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Applies an event to its aircraft. For events that come straight from a file; workers keep single aircraft.
-    pub(crate) fn apply(&mut self, flight: &Flight, partition: u32) -> Applied {
-        match self.aircraft.get_mut(&flight.tail) {
-            Some(summary) => summary.apply(flight),
-            None => {
-                self.aircraft.insert(flight.tail.clone(), AircraftSummary::begin(flight, partition));
-                Applied::New
+    /// Applies an event to its aircraft, and answers what is known of that now.
+    pub(crate) fn apply(&mut self, flight: &Flight, partition: u32) -> &AircraftSummary {
+        match self.aircraft.entry(flight.tail.clone()) {
+            Entry::Vacant(new) => new.insert(AircraftSummary::begin(flight, partition)),
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.apply(flight);
+                known
             }
         }
     }

@@ -30,9 +30,6 @@ mod run;
 mod source;
 mod summaries;
 
-use std::collections::btree_map::Entry;
-
-use aircraft::AircraftSummary;
 use event::Flight;
 use options::{Options, Pace};
 use runnel::prelude::*;
@@ -49,13 +46,7 @@ async fn summarise(events: &mut Events<Flight>, summaries: State<Summaries>, pac
     let mut known = shelf.take_over().await?;
     while let Some(flight) = events.next().await? {
         pace.wait().await;
-        let summary = match known.entry(flight.tail.clone()) {
-            Entry::Occupied(mut known) => {
-                known.get_mut().apply(&flight);
-                known.into_mut()
-            }
-            Entry::Vacant(new) => new.insert(AircraftSummary::begin(&flight, here.partition().0)),
-        };
+        let summary = known.apply(&flight, here.partition().0);
         // Before the next call of `next`, which settles the event.
         shelf.store(summary).await?;
     }

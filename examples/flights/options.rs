@@ -91,12 +91,12 @@ impl Options {
 }
 
 fn command() -> Command {
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-    };
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     Command::new("flights")
         .about("Processes 20,116 real events with a fleet of workers and checks what is known of them")
-        .after_help("A first word without dashes (`worker`, `status`, `stream` ..) is a command of runnel's command line.")
+        .after_help(
+            "A first word without dashes (`worker`, `status`, `stream` ..) is a command of runnel's command line.",
+        )
         .arg(
             Arg::new("workers")
                 .long("workers")

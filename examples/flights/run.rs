@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::Stdio;
 
 use futures::future::{try_join, try_join_all};
+use runnel::broker::PartitionSurvey;
 use runnel::prelude::*;
 use runnel::settings::RedisUrl;
-use runnel::{Connection, clock};
+use runnel::{Connected, clock};
 use tokio_util::sync::CancellationToken;
 
 use super::chaos::{Chaos, Disturbances};
@@ -29,7 +30,7 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// Does all that was asked for. Answers whether everything was as it should be.
 pub(crate) async fn whole(options: &Options) -> runnel::Result<bool> {
     // Whatever lies in the store already, or is put there meanwhile, is none of ours.
-    let prefix = format!("flights-{}-{:08x}:", std::process::id(), fastrand::u32(..));
+    let prefix = format!("flights-{}-{:08x}-", std::process::id(), fastrand::u32(..));
     let connection = app().setting("key_prefix", &prefix).connect_or("auto://").await?;
     connection.banner().into_iter().for_each(|banner| eprintln!("{banner}"));
     let summaries = Summaries::at(connection.url(), &prefix)?;
@@ -47,7 +48,7 @@ pub(crate) async fn whole(options: &Options) -> runnel::Result<bool> {
 }
 
 async fn everything(
-    connection: &Connection,
+    connection: &Connected,
     summaries: &Summaries,
     prefix: &str,
     options: &Options,
@@ -75,7 +76,7 @@ async fn everything(
     if report.all_agree() && !is_right {
         println!("WRONG: where every worker is stopped gracefully no event comes twice");
     }
-    Ok(is_right & (!options.bad || bad::show(connection, &terms).await?))
+    Ok(is_right & (!options.bad || bad::show(&terms).await?))
 }
 
 /// Whether there can be no other processes.
@@ -84,7 +85,7 @@ pub(crate) fn is_in_this_process(url: &RedisUrl) -> bool {
 }
 
 async fn in_processes(
-    connection: &Connection,
+    connection: &Connected,
     terms: &Terms,
     source: &Source,
     options: &Options,
@@ -127,22 +128,21 @@ async fn send(terms: &Terms, flights: &[Flight]) -> runnel::Result {
 }
 
 /// Waits until every event of the stream was sent and is settled.
-async fn processed(connection: &Connection, progress: &Progress) -> runnel::Result {
+async fn processed(connection: &Connected, progress: &Progress) -> runnel::Result {
     let (mut most, mut since) = (0, clock::now());
     loop {
         let partitions = connection.survey(FLIGHTS.name()).await?;
-        let is_done = |group: &runnel::broker::GroupSurvey| group.lag == Some(0);
-        let groups = partitions.iter().flat_map(|partition| &partition.groups);
         let sent: u64 = partitions.iter().map(|partition| partition.added).sum();
-        let waiting: u64 = groups.clone().filter_map(|group| group.lag).sum();
+        // Where no worker has been yet, everything waits.
+        let lag = |partition: &PartitionSurvey| partition.groups.first().and_then(|group| group.lag);
+        let waiting: u64 = partitions.iter().map(|partition| lag(partition).unwrap_or(partition.added)).sum();
         let settled = sent.saturating_sub(waiting);
-        if groups.clone().count() == PARTITIONS as usize && groups.clone().all(is_done) && sent == progress.events() {
-            progress.is_at(sent);
+        progress.is_at(settled);
+        if settled == progress.events() {
             return Ok(());
         }
-        if settled > most && groups.count() > 0 {
+        if settled > most {
             (most, since) = (settled, clock::now());
-            progress.is_at(settled);
         }
         if clock::now().since(since) > STANDSTILL {
             return Err(format!("{settled} of {sent} events are settled, and none in the last {STANDSTILL:?}").into());
@@ -153,7 +153,7 @@ async fn processed(connection: &Connection, progress: &Progress) -> runnel::Resu
 
 /// Without a server: workers in this process, which cannot be killed or paused one by one.
 async fn here(
-    connection: &Connection,
+    connection: &Connected,
     summaries: &Summaries,
     source: &Source,
     options: &Options,
@@ -168,7 +168,7 @@ async fn here(
     options.pace.hold_here();
     let progress = Progress::of(source.flights.len() as u64);
     let done = CancellationToken::new();
-    let workers = (0..options.workers).map(|_| connection.work(&["summarise"], done.cancelled()));
+    let workers = (0..options.workers).map(|_| connection.work_until(done.cancelled()));
     let work = async {
         connection.stream(&FLIGHTS).send_all(source.flights.iter().cloned()).await?;
         processed(connection, &progress).await?;

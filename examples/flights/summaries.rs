@@ -32,7 +32,7 @@ pub(crate) struct Summaries(Arc<Place>);
 
 enum Place {
     Memory(Mutex<BTreeMap<Partition, Held>>),
-    Redis(Remote),
+    Redis(Box<Remote>),
 }
 
 /// A shelf in this process.
@@ -64,11 +64,11 @@ impl Summaries {
     pub(crate) fn at(url: &RedisUrl, prefix: &str) -> runnel::Result<Self> {
         let place = match url.scheme() {
             "memory" => Place::Memory(Mutex::default()),
-            _ => Place::Redis(Remote {
+            _ => Place::Redis(Box::new(Remote {
                 client: Client::open(url.expose())?,
                 prefix: prefix.to_owned(),
                 connection: tokio::sync::Mutex::default(),
-            }),
+            })),
         };
         Ok(Self(Arc::new(place)))
     }
@@ -123,14 +123,17 @@ impl Summaries {
 
 impl Shelf {
     /// What earlier owners stored. From now on none of them can store any more.
-    pub(crate) async fn take_over(&self) -> runnel::Result<BTreeMap<String, AircraftSummary>> {
-        match &*self.summaries.0 {
-            Place::Memory(shelves) => self.with(shelves, |held| held.aircraft.clone()),
+    pub(crate) async fn take_over(&self) -> runnel::Result<Fleet> {
+        let aircraft = match &*self.summaries.0 {
+            Place::Memory(shelves) => self.with(shelves, |held| held.aircraft.clone())?,
             Place::Redis(remote) => {
                 let step = self.step(&TAKE_OVER, remote);
-                remote.aircraft(step).await.map_err(|error| self.explained(error))
+                remote.aircraft(step).await.map_err(|error| self.explained(error))?
             }
-        }
+        };
+        let mut fleet = Fleet::default();
+        aircraft.into_values().for_each(|summary| fleet.merge(summary));
+        Ok(fleet)
     }
 
     /// Stores what is now known of one aircraft.
