@@ -85,12 +85,10 @@ impl Roster {
         self.members().any(|(member, _)| member.name == self.me)
     }
 
-    /// Each member, and whether it was alive at the last beat. We are: it was our beat.
+    /// Each member, and whether it was alive at the last beat.
     fn members(&self) -> impl Iterator<Item = (&MemberEntry, bool)> {
-        self.last.iter().flat_map(move |beat| {
-            let now = beat.roll.now;
-            beat.roll.members.iter().map(move |member| (member, member.dead_after > now || member.name == self.me))
-        })
+        let roll = self.last.iter().map(|beat| &beat.roll);
+        roll.flat_map(|roll| roll.members.iter().map(|member| (member, member.dead_after > roll.now)))
     }
 }
 

@@ -106,7 +106,7 @@ impl Settlement {
         let to_remember = |unit: &&Unit| unit.state != State::Running && !self.done.contains(&unit.id);
         settled.done = units.filter(to_remember).map(|unit| unit.id).collect();
         settled.passed = self.done.range(..=settled.position).copied().collect();
-        let is_news = settled.position > self.position || !settled.done.is_empty() || !settled.passed.is_empty();
+        let is_news = settled.position > self.position || !settled.done.is_empty();
         is_news.then_some(settled)
     }
 
