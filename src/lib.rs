@@ -25,6 +25,7 @@ mod stream;
 mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "`testing` shows these words to users"))]
 mod witness;
 mod worker;
 

@@ -11,10 +11,9 @@ use crate::clock::Instant;
 
 use super::assignment::Candidate;
 
-/// The members of a processor's group as one of them, `me`, knows them.
+/// The members of a processor's group as one of them knows them.
 #[derive(Clone, Debug)]
 pub(crate) struct Roster {
-    me: String,
     ttl: Duration,
     last: Option<Beat>,
 }
@@ -31,8 +30,8 @@ struct Beat {
 
 impl Roster {
     /// Nobody is known before the first beat is answered.
-    pub(crate) fn new(me: &str, ttl: Duration) -> Self {
-        Self { me: me.to_owned(), ttl, last: None }
+    pub(crate) fn new(ttl: Duration) -> Self {
+        Self { ttl, last: None }
     }
 
     /// A beat was answered.
@@ -77,12 +76,6 @@ impl Roster {
     /// Those to be removed with a plan made now.
     pub(crate) fn to_reap(&self, now: Instant) -> Vec<String> {
         if self.may_reap(now) { self.dead() } else { Vec::new() }
-    }
-
-    /// Whether the last beat found us on the roster.
-    #[cfg(test)]
-    pub(crate) fn me_listed(&self) -> bool {
-        self.members().any(|(member, _)| member.name == self.me)
     }
 
     /// Each member, and whether it was alive at the last beat.
