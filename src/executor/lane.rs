@@ -207,6 +207,7 @@ impl Lane {
         let (first, last) = (unit.first(), unit.last());
         let (first, last) = first.zip(last).map(|(f, l)| (f.id, l.id)).expect("a unit holds at least one event");
         self.ledger().started(last);
+        self.context.tenancy.in_hand.set(first);
         let tries = self.tries(first);
         let attempt = tries.fails + tries.crashes + 1;
         self.see(|| unit.iter().map(|entry| entry.id).collect(), || What::Started { attempt });
@@ -247,6 +248,7 @@ impl Lane {
         let careful = self.is_careful();
         let call = self.ledger().settled(last, unit.len() as u64, careful);
         self.say(call);
+        self.context.tenancy.in_hand.set(EventId::ZERO);
         self.turn = None;
     }
 

@@ -58,21 +58,21 @@ impl Worker {
     }
 
     /// Runs behind a gate that can stop it in the middle of anything.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn behind(mut self, gate: Gate) -> Self {
         self.gate = gate;
         self
     }
 
     /// Watched by this witness.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn watched(mut self, witness: Witness) -> Self {
         self.witness = witness;
         self
     }
 
     /// Under this name.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = name.into();
         self

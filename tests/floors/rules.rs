@@ -4,7 +4,7 @@
 pub const FLOORS: &[&[&str]] = &[
     // Words, and words about words.
     &["event", "clock", "nearest", "python"],
-    &["error", "tasks"],
+    &["error", "tasks", "in_hand"],
     &["record"],
     &["codec", "route"],
     &["settings"],
