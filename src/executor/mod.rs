@@ -190,7 +190,11 @@ impl Executor {
             }
         }
         self.lanes.abort();
-        self.leaving().await;
+        // Safe to drop: who is not told will notice.
+        tokio::select! {
+            _ = self.leaving() => {}
+            () = clock::sleep(GOODBYE) => {}
+        }
     }
 
     fn leaving(&self) -> impl Future<Output = Report> + Send + 'static {
@@ -335,5 +339,7 @@ impl Executor {
 
 /// After the grace period: time to commit and release what had been settled.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a store that does not answer may hold up the end.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// The loop never spins.
 const A_MOMENT: Duration = Duration::from_millis(1);

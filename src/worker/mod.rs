@@ -4,6 +4,7 @@
 //! lapse. A halted partition drains it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ mod shutdown;
 
 pub(crate) use check::check;
 pub use embed::Connected;
+
+/// How long a store that does not answer may hold up the end.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A worker that can be run.
 pub(crate) struct Worker {
@@ -137,8 +141,10 @@ impl Worker {
         }
         halted = halted.or_else(|| halts.try_recv().ok());
         drop((announcing, beside));
-        if let Err(error) = self.handle.broker().depart(&self.name).await {
-            tracing::debug!(%error, "could not say goodbye: the others will notice");
+        // Safe to drop: who is not told will notice.
+        tokio::select! {
+            _ = self.handle.broker().depart(&self.name) => {}
+            () = clock::sleep(GOODBYE) => {}
         }
         tracing::info!(worker = %self.name, "the worker has drained");
         halted.map_or(Ok(()), |halt| Err(Failure::Halted(sentence(&halt))))
