@@ -4,6 +4,8 @@
 //! it after that time. `-- status`, `-- send orders '{..}'` and the rest of the command line work as well: see
 //! `-- --help`.
 
+#![allow(clippy::print_stdout, reason = "it shows what was processed")]
+
 use runnel::prelude::*;
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,6 +1,10 @@
-//! Partitioned, strictly ordered event processing on Redis Streams.
+#![doc = include_str!("../README.md")]
+#![warn(unreachable_pub)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 mod app;
+#[doc = include_str!("architecture.md")]
+mod architecture {}
 pub mod broker;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -21,6 +25,7 @@ mod stream;
 mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "`testing` shows these words to users"))]
 mod witness;
 mod worker;
 

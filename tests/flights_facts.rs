@@ -30,7 +30,7 @@ use source::Source;
 static SOURCE: LazyLock<Source> = LazyLock::new(|| Source::open().expect("the data set is built in"));
 
 fn partition(flight: &Flight) -> u32 {
-    Partitioner::Xxh64.place(&Key::Text(flight.tail.clone()), 16).expect("16 partitions are enough").0
+    Partitioner::Xxh64.place(&Key::from(&flight.tail), 16).expect("16 partitions are some").0
 }
 
 fn fed<'a>(flights: impl IntoIterator<Item = &'a Flight>) -> Fleet {
@@ -133,11 +133,12 @@ fn duplicates_are_counted_and_change_no_fact() {
 
 #[test]
 fn an_event_that_comes_again_is_told_from_a_new_one() {
-    let mut fleet = Fleet::default();
+    let flight = &SOURCE.flights[0];
+    let mut aircraft = AircraftSummary::begin(flight, 3);
 
-    let answers = [fleet.apply(&SOURCE.flights[0], 3), fleet.apply(&SOURCE.flights[0], 3)];
+    let answers = [aircraft.apply(flight), aircraft.apply(&Flight { seq: flight.seq + 1, ..flight.clone() })];
 
-    assert_eq!(answers, [Applied::New, Applied::Duplicate]);
+    assert_eq!(answers, [Applied::Duplicate, Applied::New]);
 }
 
 /// Each owner keeps an aircraft for five events, stores it, and hands it on.

@@ -3,13 +3,14 @@
 //! Who kept which aircraft does not matter, nor in which order they come together.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use runnel::{Key, Partitioner};
+use runnel::Partitioner;
 use serde::Serialize;
 
-use super::aircraft::{AircraftSummary, Applied, DelaySum, Tally};
+use super::aircraft::{AircraftSummary, DelaySum, Tally};
 use super::digest::sha256;
 use super::event::{Flight, Kind};
 use super::journey::{Run, Stretch};
@@ -21,13 +22,14 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Applies an event to its aircraft. For events that come straight from a file; workers keep single aircraft.
-    pub(crate) fn apply(&mut self, flight: &Flight, partition: u32) -> Applied {
-        match self.aircraft.get_mut(&flight.tail) {
-            Some(summary) => summary.apply(flight),
-            None => {
-                self.aircraft.insert(flight.tail.clone(), AircraftSummary::begin(flight, partition));
-                Applied::New
+    /// Applies an event to its aircraft, and answers what is known of that now.
+    pub(crate) fn apply(&mut self, flight: &Flight, partition: u32) -> &AircraftSummary {
+        match self.aircraft.entry(flight.tail.clone()) {
+            Entry::Vacant(new) => new.insert(AircraftSummary::begin(flight, partition)),
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.apply(flight);
+                known
             }
         }
     }
@@ -234,10 +236,9 @@ impl Fleet {
     /// `xxh64/16`, the example's own layout, by where the events were delivered; the others by where they would be.
     fn events_per_partition(&self) -> BTreeMap<String, Vec<u64>> {
         let place = |by: Partitioner, count: u32| {
-            self.spread(count, move |aircraft| {
-                let partition = by.place(&Key::Text(aircraft.tail.clone()), count);
-                partition.expect("the partitioners of runnel itself stay below the count").0
-            })
+            // One that has no place is counted in none.
+            let placed = move |tail: &str| by.place(&tail.into(), count).map_or(count, |partition| partition.0);
+            self.spread(count, move |aircraft| placed(&aircraft.tail))
         };
         BTreeMap::from([
             ("xxh64/16".to_owned(), self.spread(16, |aircraft| aircraft.partition)),

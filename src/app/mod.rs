@@ -22,7 +22,7 @@ use crate::stream::{Bound, Stream, StreamSpec};
 
 pub(crate) mod connection;
 mod declared;
-pub mod registry;
+pub(crate) mod registry;
 
 pub use declared::Declared;
 
@@ -49,6 +49,8 @@ impl Setup {
     }
 }
 
+/// A state that is made at start: its type, that type's name, and how.
+type LateState = (TypeId, &'static str, StateMaker);
 type StateMaker = Arc<dyn Fn(Setup) -> BoxFuture<'static, Result<Installed, Error>> + Send + Sync>;
 pub(crate) type Beside = Arc<dyn Fn() -> BoxFuture<'static, crate::Result> + Send + Sync>;
 type Installed = Box<dyn FnOnce(&mut States) -> bool + Send>;
@@ -69,7 +71,7 @@ pub struct App {
     pub(crate) processors: Vec<ProcessorSpec>,
     pub(crate) overrides: Overrides,
     pub(crate) states: States,
-    state_makers: Vec<(TypeId, &'static str, StateMaker)>,
+    state_makers: Vec<LateState>,
     /// What runs beside the worker.
     pub(crate) beside: Vec<Beside>,
     /// Mistakes made while declaring, told all at once at start.

@@ -34,7 +34,7 @@ mod tail;
 mod workers;
 
 pub(crate) use end::End;
-pub(crate) use feed::{FeedOptions, Feeder, Line, LineError, why_no_record};
+pub(crate) use feed::{FeedOptions, Feeder, Line, LineError};
 pub(crate) use output::Out;
 pub use package::main;
 pub use program::program;

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::app::App;
 use crate::app::connection::Connection;
 use crate::broker::Broker;
-use crate::error::Failure;
+use crate::error::{Doing, Failure};
 use crate::event::EventId;
 use crate::logs;
 use crate::nearest::did_you_mean;
@@ -104,7 +104,8 @@ impl Host for Program {
                 let broker = handle.broker().clone();
                 Ok(Box::new(JsonFeeder::new(broker, stream, options, &self.loaded.settings).await?))
             }
-            _ => {
+            Err(error) => Err(error).doing(|| format!("look up stream `{stream}`")),
+            Ok(None) => {
                 let near = did_you_mean(stream, self.app.streams.iter().map(|stream| stream.name.as_str()));
                 Err(Failure::NotFound(format!("app `{}` has no stream `{stream}`{near}", self.app.name())))
             }

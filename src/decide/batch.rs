@@ -1,19 +1,16 @@
 //! When a batch is complete: at so many events, or so long after its first.
 //!
-//! It counts and times events; it does not hold them.
+//! It neither holds nor counts events; it is told how many wait and when the first of them came.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// The wait of one partition for its next batch.
-#[derive(Clone, Debug)]
+/// What makes a batch complete.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     n: usize,
     within: Duration,
-    /// When each waiting event came. Those that a batch leaves behind have waited already.
-    came: VecDeque<Instant>,
 }
 
 /// What to do about the waiting events.
@@ -30,27 +27,17 @@ pub(crate) enum Due {
 impl Batch {
     /// Batches of at most `n` events (at least one), none of which waits longer than `within`.
     pub(crate) fn new(n: usize, within: Duration) -> Self {
-        Self { n: n.max(1), within, came: VecDeque::new() }
+        Self { n: n.max(1), within }
     }
 
-    /// An event came.
-    pub(crate) fn push(&mut self, now: Instant) {
-        self.came.push_back(now);
-    }
-
-    /// What to do, `len` events waiting.
-    pub(crate) fn due(&self, now: Instant, len: usize) -> Due {
-        if len == 0 {
-            return Due::NotYet;
+    /// What to do, `waiting` events being there, the first of which came at `since`.
+    pub(crate) fn due(self, waiting: usize, since: Instant, now: Instant) -> Due {
+        let then = since + self.within;
+        match waiting {
+            0 => Due::NotYet,
+            n if n >= self.n || then <= now => Due::Now,
+            _ => Due::At(then),
         }
-        let Some(&first) = self.came.front() else { return Due::Now };
-        let then = first + self.within;
-        if len >= self.n || then <= now { Due::Now } else { Due::At(then) }
-    }
-
-    /// The first `count` waiting events were taken.
-    pub(crate) fn taken(&mut self, count: usize) {
-        self.came.drain(..count.min(self.came.len()));
     }
 }
 
@@ -58,49 +45,27 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn batch_with_events_at(times: &[u64]) -> Batch {
-        let mut batch = Batch::new(3, Duration::from_secs(2));
-        times.iter().for_each(|&ms| batch.push(Instant::at(ms)));
-        batch
-    }
+    const OF_THREE: Batch = Batch { n: 3, within: Duration::from_secs(2) };
 
     #[test]
     fn it_is_due_when_it_is_full() {
-        let batch = batch_with_events_at(&[0, 100, 200]);
-
-        assert_eq!(batch.due(Instant::at(200), 2), Due::At(Instant::at(2_000)));
-        assert_eq!(batch.due(Instant::at(200), 3), Due::Now);
+        assert_eq!(OF_THREE.due(2, Instant::at(0), Instant::at(200)), Due::At(Instant::at(2_000)));
+        assert_eq!(OF_THREE.due(3, Instant::at(0), Instant::at(200)), Due::Now);
     }
 
     #[test]
     fn its_first_event_does_not_wait_longer_than_that() {
-        let batch = batch_with_events_at(&[500, 2_400]);
-
-        assert_eq!(batch.due(Instant::at(2_499), 2), Due::At(Instant::at(2_500)));
-        assert_eq!(batch.due(Instant::at(2_500), 2), Due::Now);
+        assert_eq!(OF_THREE.due(2, Instant::at(500), Instant::at(2_499)), Due::At(Instant::at(2_500)));
+        assert_eq!(OF_THREE.due(2, Instant::at(500), Instant::at(2_500)), Due::Now);
     }
 
     #[test]
     fn nothing_is_due_without_events() {
-        assert_eq!(batch_with_events_at(&[]).due(Instant::at(9_000), 0), Due::NotYet);
-    }
-
-    #[test]
-    fn events_left_behind_by_a_batch_have_waited_already() {
-        let mut batch = batch_with_events_at(&[0, 0, 0, 1_000]);
-
-        batch.taken(3);
-
-        assert_eq!(batch.due(Instant::at(1_500), 1), Due::At(Instant::at(3_000)));
-        assert_eq!(batch.due(Instant::at(3_000), 1), Due::Now);
+        assert_eq!(OF_THREE.due(0, Instant::at(0), Instant::at(9_000)), Due::NotYet);
     }
 
     #[test]
     fn a_batch_of_none_is_one_of_one() {
-        let mut batch = Batch::new(0, Duration::from_secs(2));
-
-        batch.push(Instant::at(0));
-
-        assert_eq!(batch.due(Instant::at(0), 1), Due::Now);
+        assert_eq!(Batch::new(0, Duration::from_secs(2)).due(1, Instant::at(0), Instant::at(0)), Due::Now);
     }
 }

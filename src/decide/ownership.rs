@@ -199,11 +199,13 @@ impl Ownership {
     }
 
     /// What is ours and not being closed.
+    #[cfg(test)]
     pub(crate) fn owned(&self) -> impl Iterator<Item = Partition> + '_ {
         self.places.iter().filter(|(_, place)| place.state == State::Owned).map(|(&partition, _)| partition)
     }
 
     /// Whether the plan is fulfilled: all of it is owned, or stopped, and nothing else is held.
+    #[cfg(test)]
     pub(crate) fn is_settled(&self) -> bool {
         self.places.values().all(|place| match place.state {
             State::Owned => place.planned,

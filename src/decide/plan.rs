@@ -20,6 +20,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Who should own it.
+    #[cfg(test)]
     pub(crate) fn owner_of(&self, partition: Partition) -> Option<&str> {
         self.owners.get(&partition).map(|&owner| self.members[owner].0.as_str())
     }

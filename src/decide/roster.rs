@@ -11,10 +11,9 @@ use crate::clock::Instant;
 
 use super::assignment::Candidate;
 
-/// The members of a processor's group as one of them, `me`, knows them.
+/// The members of a processor's group as one of them knows them.
 #[derive(Clone, Debug)]
 pub(crate) struct Roster {
-    me: String,
     ttl: Duration,
     last: Option<Beat>,
 }
@@ -31,8 +30,8 @@ struct Beat {
 
 impl Roster {
     /// Nobody is known before the first beat is answered.
-    pub(crate) fn new(me: &str, ttl: Duration) -> Self {
-        Self { me: me.to_owned(), ttl, last: None }
+    pub(crate) fn new(ttl: Duration) -> Self {
+        Self { ttl, last: None }
     }
 
     /// A beat was answered.
@@ -47,6 +46,7 @@ impl Roster {
     }
 
     /// Who was alive at the last beat, by name.
+    #[cfg(test)]
     pub(crate) fn alive(&self) -> Vec<Candidate<'_>> {
         self.members().filter(|(_, alive)| *alive).map(|(member, _)| candidate(member)).collect()
     }
@@ -78,17 +78,10 @@ impl Roster {
         if self.may_reap(now) { self.dead() } else { Vec::new() }
     }
 
-    /// Whether the last beat found us on the roster.
-    pub(crate) fn me_listed(&self) -> bool {
-        self.members().any(|(member, _)| member.name == self.me)
-    }
-
-    /// Each member, and whether it was alive at the last beat. We are: it was our beat.
+    /// Each member, and whether it was alive at the last beat.
     fn members(&self) -> impl Iterator<Item = (&MemberEntry, bool)> {
-        self.last.iter().flat_map(move |beat| {
-            let now = beat.roll.now;
-            beat.roll.members.iter().map(move |member| (member, member.dead_after > now || member.name == self.me))
-        })
+        let roll = self.last.iter().map(|beat| &beat.roll);
+        roll.flat_map(|roll| roll.members.iter().map(|member| (member, member.dead_after > roll.now)))
     }
 }
 

@@ -8,7 +8,7 @@ struct Told {
 }
 
 fn begin() -> Told {
-    Told { now: Instant::at(0), roster: Roster::new("a", Duration::from_secs(10)) }
+    Told { now: Instant::at(0), roster: Roster::new(Duration::from_secs(10)) }
 }
 
 /// `b@14.5`: b is dead after 14.5 s.
@@ -39,8 +39,7 @@ fn show(told: &mut Told) -> String {
     let names = |members: Vec<Candidate<'_>>| members.iter().map(|m| format!(" {}", m.name)).collect::<String>();
     let dead: String = roster.dead().iter().map(|name| format!(" {name}")).collect();
     let reaps = if roster.may_reap(*now) { "may reap" } else { "may not reap" };
-    let listed = if roster.me_listed() { "" } else { "; not listed" };
-    format!("alive{}; dead{dead}; {reaps}; plans with{}{listed}", names(roster.alive()), names(roster.standing(*now)))
+    format!("alive{}; dead{dead}; {reaps}; plans with{}", names(roster.alive()), names(roster.standing(*now)))
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(crate) fn play<M>(
 }
 
 /// How many cases: `few` times the number in `RUNNEL_TEST_SCALE`, which is 1 unless set.
+#[allow(clippy::disallowed_methods, reason = "the size of a test run is no setting of a worker")]
 pub(crate) fn cases(few: u32) -> proptest::test_runner::Config {
     let scale = std::env::var("RUNNEL_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
     proptest::test_runner::Config { cases: few.saturating_mul(scale), failure_persistence: None, ..Default::default() }

@@ -106,17 +106,12 @@ impl Settlement {
         let to_remember = |unit: &&Unit| unit.state != State::Running && !self.done.contains(&unit.id);
         settled.done = units.filter(to_remember).map(|unit| unit.id).collect();
         settled.passed = self.done.range(..=settled.position).copied().collect();
-        let is_news = settled.position > self.position || !settled.done.is_empty() || !settled.passed.is_empty();
+        let is_news = settled.position > self.position || !settled.done.is_empty();
         is_news.then_some(settled)
     }
 
-    /// What [`pending`](Self::pending) says now went into a commit. That is for good: a commit is repeated until it is
-    /// answered, or the partition is not ours any more.
-    pub(crate) fn taken(&mut self) {
-        self.take();
-    }
-
-    /// What [`pending`](Self::pending) says, taken at once.
+    /// What [`pending`](Self::pending) says, for a commit. That is for good: a commit is repeated until it is answered, or
+    /// the partition is not ours any more.
     pub(crate) fn take(&mut self) -> Option<Settled> {
         let settled = self.pending()?;
         self.position = settled.position;

@@ -21,7 +21,7 @@ fn tell(settlement: &mut Settlement, words: &[&str]) {
         ["skip", events @ ..] => events.iter().for_each(|event| settlement.skipped(id(event))),
         ["settle", event, "of", entries] => settlement.settled(id(event), entries.parse().unwrap()),
         ["settle", events @ ..] => events.iter().for_each(|event| settlement.settled(id(event), 1)),
-        ["commit"] => settlement.taken(),
+        ["commit"] => drop(settlement.take()),
         _ => panic!("{words:?}"),
     }
 }

@@ -7,17 +7,6 @@ use std::time::Duration;
 
 use crate::settings::{ExceptionPolicy, Retry};
 
-/// How one try of a unit ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Handled.
-    Ok,
-    /// Its handling failed.
-    Failed,
-    /// Its owner vanished.
-    Crashed,
-}
-
 /// What to do with the event in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {

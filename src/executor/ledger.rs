@@ -4,13 +4,11 @@
 //! of a partition is under way at a time, so everything that is settled meanwhile goes with the next one.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Commit, Fence, FrontMark, Owned, Place};
-use crate::clock::Instant;
 use crate::decide::settlement::Settlement;
 use crate::event::EventId;
 
@@ -240,9 +238,4 @@ impl Book {
         self.queued = true;
         if self.urgent { Call::Now } else { Call::Soon }
     }
-}
-
-/// How long a settled event may wait, as a deadline.
-pub(super) fn linger_until(now: Instant, linger: Duration) -> Instant {
-    now + linger
 }

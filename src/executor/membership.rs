@@ -61,11 +61,10 @@ pub(super) async fn propose(broker: Arc<dyn Broker>, group: Group, proposal: Pro
 
 impl Membership {
     pub(super) fn new(group: Group, me: Arc<str>, ttl: Duration) -> Self {
-        let roster = Roster::new(&me, ttl);
         Self {
             group,
             me,
-            roster,
+            roster: Roster::new(ttl),
             plan: Plan::default(),
             generation: None,
             since: None,

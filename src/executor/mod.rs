@@ -20,18 +20,18 @@ use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 
-mod committer;
-mod event_loop;
-mod fetch;
-mod handler;
-mod holding;
-mod lane;
-mod ledger;
-mod membership;
-mod queue;
-mod rebalance;
-mod tenancy;
-mod upkeep;
+pub(crate) mod committer;
+pub(crate) mod event_loop;
+pub(crate) mod fetch;
+pub(crate) mod handler;
+pub(crate) mod holding;
+pub(crate) mod lane;
+pub(crate) mod ledger;
+pub(crate) mod membership;
+pub(crate) mod queue;
+pub(crate) mod rebalance;
+pub(crate) mod tenancy;
+pub(crate) mod upkeep;
 
 pub(crate) use fetch::Appetite;
 

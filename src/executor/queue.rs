@@ -23,7 +23,9 @@ pub(super) struct Queue {
     holding: Arc<Holding>,
     committer: Committer,
     /// When the first of those that wait arrived: a batch is due some time after that.
-    since: Option<Instant>,
+    since: Instant,
+    /// When the last chunk arrived.
+    arrived: Instant,
     /// Whether ids settled by an owner before us may still come.
     mind_done: bool,
 }
@@ -35,7 +37,8 @@ impl Queue {
         committer: Committer,
         mind_done: bool,
     ) -> Self {
-        Self { chunks, waiting: VecDeque::new(), holding, committer, since: None, mind_done }
+        let now = clock::now();
+        Self { chunks, waiting: VecDeque::new(), holding, committer, since: now, arrived: now, mind_done }
     }
 
     fn ledger(&self) -> &Arc<Ledger> {
@@ -47,7 +50,6 @@ impl Queue {
         for entry in unit.into_iter().rev() {
             self.waiting.push_front(entry);
         }
-        self.since.get_or_insert_with(clock::now);
     }
 
     /// The id of the event in front, if it has come.
@@ -61,31 +63,23 @@ impl Queue {
         if most == 1 && !self.waiting.is_empty() && !holding.close.is_cancelled() && !holding.abort.is_cancelled() {
             return self.waiting.pop_front().map(|entry| Unit::from_iter([entry]));
         }
+        let batch = Batch::new(most, within);
         loop {
             if holding.close.is_cancelled() || holding.abort.is_cancelled() {
                 return None;
             }
             let now = clock::now();
-            let due = match self.since {
-                _ if self.waiting.len() >= most => Due::Now,
-                None => Due::NotYet,
-                Some(since) => self.due(since, most, within, now),
-            };
-            if due == Due::Now && !self.waiting.is_empty() {
-                let unit = self.waiting.drain(..most.min(self.waiting.len())).collect();
-                self.since = (!self.waiting.is_empty()).then_some(now);
+            let due = batch.due(self.waiting.len(), self.since, now);
+            if due == Due::Now {
+                let unit = self.waiting.drain(..most.clamp(1, self.waiting.len())).collect();
+                // What is left behind came with the last chunk.
+                self.since = self.arrived;
                 return Some(unit);
             }
             if !self.wait(due, now).await {
                 return None;
             }
         }
-    }
-
-    fn due(&self, since: Instant, most: usize, within: Duration, now: Instant) -> Due {
-        let mut batch = Batch::new(most, within);
-        batch.push(since);
-        batch.due(now, self.waiting.len())
     }
 
     /// Waits for more. False: the tenancy ends.
@@ -115,23 +109,21 @@ impl Queue {
     }
 
     fn arrived(&mut self, chunk: Vec<Entry>) {
+        self.arrived = clock::now();
         if self.waiting.is_empty() {
-            self.since = Some(clock::now());
+            self.since = self.arrived;
         }
-        if self.mind_done {
-            for entry in chunk {
-                if self.ledger().is_done(entry.id) {
-                    let call = self.ledger().skipped(entry.id);
-                    self.committer.call(&self.holding.ledger, call);
-                } else {
-                    self.waiting.push_back(entry);
-                }
-            }
-            if self.waiting.is_empty() {
-                self.since = None;
-            }
-        } else {
+        if !self.mind_done {
             self.waiting.extend(chunk);
+            return;
+        }
+        for entry in chunk {
+            if self.ledger().is_done(entry.id) {
+                let call = self.ledger().skipped(entry.id);
+                self.committer.call(&self.holding.ledger, call);
+            } else {
+                self.waiting.push_back(entry);
+            }
         }
     }
 }

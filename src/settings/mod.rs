@@ -1,6 +1,6 @@
 //! Settings: plain data with a reason and a default each.
 //!
-//! Order of sources: command line > code > environment `RUNNEL_*` > `runnel.toml` > default. [`load`] reads them all and
+//! Order of sources: command line > code > environment `RUNNEL_*` > `runnel.toml` > default. [`load()`] reads them all and
 //! remembers where each value came from; [`TABLE`] is the one list that reading, checking and showing walk.
 
 use std::time::Duration;

@@ -15,8 +15,6 @@ pub(crate) enum Named {
     PythonStream,
     /// A processor.
     Processor,
-    /// A task, timer, crontab or job on demand.
-    Job,
 }
 
 impl Named {
@@ -25,7 +23,6 @@ impl Named {
             Self::App => "an app",
             Self::Stream | Self::PythonStream => "a stream",
             Self::Processor => "a processor",
-            Self::Job => "a job",
         }
     }
 }
@@ -83,7 +80,7 @@ mod tests {
     #[test]
     fn plain_names_are_allowed() {
         for name in ["orders", "order-lines", "order_lines2", "Bestellungen-ü", "_x", &"x".repeat(200)] {
-            for kind in [Named::App, Named::Stream, Named::Processor, Named::Job] {
+            for kind in [Named::App, Named::Stream, Named::Processor] {
                 check_name(kind, name).unwrap();
             }
         }

@@ -1,10 +1,9 @@
-//! A stream without its record type, fed and shown as JSON: what the command line needs of it.
+//! A stream without its record type, fed with JSON: what the command line needs of it.
 
 use async_trait::async_trait;
 
-use crate::codec::DecodeError;
 use crate::error::Failure;
-use crate::event::{EventId, Fields};
+use crate::event::EventId;
 use crate::record::Record;
 
 use super::current::Handle;
@@ -21,9 +20,6 @@ pub(crate) trait JsonStream: Send + Sync {
 
     /// Sends such records, in order. They were checked before.
     async fn send(&self, handle: &Handle, records: &[Vec<u8>]) -> Result<Vec<EventId>, Failure>;
-
-    /// The record in these fields.
-    fn show(&self, handle: &Handle, fields: &Fields) -> Result<serde_json::Value, DecodeError>;
 }
 
 #[async_trait]
@@ -43,11 +39,5 @@ impl<R: Record> JsonStream for Stream<R> {
             .collect::<Result<Vec<R>, _>>()
             .map_err(|error| Failure::Invalid(format!("this is no record of stream `{}`: {error}", self.name())))?;
         Bound::new(self, handle.clone()).send_all(records).await
-    }
-
-    fn show(&self, handle: &Handle, fields: &Fields) -> Result<serde_json::Value, DecodeError> {
-        let codec = self.declaration().codec(handle.default_codec());
-        let record = codec.read(fields, &handle.limits())?;
-        record.to_json().map_err(|source| DecodeError::Codec { codec: "json".into(), source: source.into() })
     }
 }

@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::route::{Key, Partitioner};
 use crate::settings::OnFull;
 
-pub mod current;
+pub(crate) mod current;
 pub(crate) mod facts;
 pub(crate) mod json;
 pub(crate) mod outlet;
@@ -63,7 +63,7 @@ pub(crate) struct Declaration<R> {
 impl<R: Record> Declaration<R> {
     /// The codec it declares, or the one the settings name.
     pub(crate) fn codec(&self, default: &AnyCodec) -> Arc<dyn RecordCodec<R>> {
-        self.codec.clone().unwrap_or_else(|| Arc::new(default.clone()))
+        self.codec.clone().unwrap_or_else(|| Arc::new(*default))
     }
 
     pub(crate) fn key(&self, record: &R) -> Key {

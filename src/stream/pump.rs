@@ -5,7 +5,6 @@
 //! for nothing.
 
 use std::sync::Arc;
-use std::task::Poll;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -63,7 +62,7 @@ async fn run(road: Arc<Road>, mut incoming: mpsc::Receiver<Parcel>) {
                 }
                 let mut pipeline: BoxFuture<'_, ()> = Box::pin(append(&road, std::mem::take(&mut parcels)));
                 // Polled here, so that pipelines reach the connection in the order in which they were made.
-                if let Poll::Pending = futures::poll!(&mut pipeline) {
+                if futures::poll!(&mut pipeline).is_pending() {
                     flying.push(pipeline);
                 }
             }

@@ -1,9 +1,11 @@
 //! Workers inside programs that are more than a worker: tests, examples, a server with a worker in it.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::app::App;
 use crate::app::connection::Connection;
+use crate::broker::PartitionSurvey;
 use crate::error::{Doing, Failure};
 use crate::record::Record;
 use crate::settings::{Loaded, Overrides, RedisUrl};
@@ -25,6 +27,7 @@ use super::{Switches, Worker, check};
 /// let shop = app.connect().await?;
 /// shop.stream(&orders).send(Order { id: 1 }).await?;
 /// shop.work_until(async { /* a signal, a deadline, the end of a server */ }).await?;
+/// assert_eq!(shop.survey("orders").await?.iter().map(|partition| partition.added).sum::<u64>(), 1);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
@@ -41,8 +44,20 @@ impl App {
     /// [`Failure::Invalid`] for settings that cannot work, all of them at once; a sentence with advice for a store that
     /// cannot be reached or used.
     pub async fn connect(&self) -> Result<Connected, Failure> {
+        self.connected(None).await
+    }
+
+    /// The same, but `fallback` where no store is named anywhere: `auto://` takes what is at hand.
+    ///
+    /// # Errors
+    /// As [`App::connect`].
+    pub async fn connect_or(&self, fallback: &str) -> Result<Connected, Failure> {
+        self.connected(Some(fallback)).await
+    }
+
+    async fn connected(&self, fallback: Option<&str>) -> Result<Connected, Failure> {
         let loaded = self.settings(&Overrides::new())?;
-        let connection = Connection::open(self, &loaded, None).await?;
+        let connection = Connection::open(self, &loaded, fallback).await?;
         Ok(Connected { app: self.clone(), loaded, connection })
     }
 }
@@ -62,6 +77,19 @@ impl Connected {
     /// A stream to send to.
     pub fn stream<R: Record>(&self, stream: &Stream<R>) -> Bound<R> {
         Bound::new(stream, self.connection.handle.clone())
+    }
+
+    /// What lies in each partition of a stream and how far each processor is; nothing if it was never declared.
+    ///
+    /// # Errors
+    /// [`Failure::Broker`] when the store does not answer.
+    pub async fn survey(&self, stream: &str) -> Result<Vec<PartitionSurvey>, Failure> {
+        let broker = self.connection.handle.broker();
+        let doing = || format!("look at stream `{stream}`");
+        match broker.stream(stream).await.doing(doing)? {
+            Some(facts) => broker.survey(&Arc::new(facts)).await.doing(doing),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Runs one worker until `until` ends or a partition is halted, then drains it: what runs is finished, committed and

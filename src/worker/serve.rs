@@ -29,7 +29,14 @@ pub(crate) struct Serving {
 /// Runs a worker until it is told to drain, or halts.
 pub(crate) async fn serve(app: &App, loaded: &Loaded, serving: Serving) -> Result<(), Failure> {
     super::check(app, &loaded.settings)?;
-    let connection = Connection::open(app, loaded, serving.fallback).await?;
+    let switches = Switches::default();
+    let mut beside = Tasks::behind(&Gate::default());
+    beside.start(obey_signals(switches.clone()));
+    // Safe to drop: a connection that nobody uses has changed nothing.
+    let connection = tokio::select! {
+        connection = Connection::open(app, loaded, serving.fallback) => connection?,
+        () = switches.drain.cancelled() => return Ok(()),
+    };
     if let Some(banner) = &connection.banner {
         tracing::info!("{banner}");
     }
@@ -37,9 +44,6 @@ pub(crate) async fn serve(app: &App, loaded: &Loaded, serving: Serving) -> Resul
     tell_what_was_found(app);
     current::bind_process(connection.handle.clone());
 
-    let switches = Switches::default();
-    let mut beside = Tasks::behind(&Gate::default());
-    beside.start(obey_signals(switches.clone()));
     if let Some(time) = serving.run_for {
         let drain = switches.drain.clone();
         beside.start(async move {

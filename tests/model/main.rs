@@ -21,6 +21,7 @@ use world::Promise;
 
 /// Searches `small`, or `large` if a large run was asked for.
 #[track_caller]
+#[allow(clippy::disallowed_methods, reason = "the size of a test run is no setting of a worker")]
 fn holds(small: Rules, large: Rules) {
     let scale = std::env::var("RUNNEL_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
     let found = search(if scale > 1 { &large } else { &small });

@@ -6,7 +6,7 @@ use redis::Value;
 use runnel::broker::{Broker, Roll, Source, Stop, StopKind, Swapped};
 use runnel::{EventId, Partition};
 
-use crate::support::eventually;
+use crate::support::{eventually, in_time};
 use crate::world::{TTL, World, code, id};
 
 async fn beat(world: &World, member: &str, known: Option<u64>) -> Roll {
@@ -110,10 +110,8 @@ async fn the_bell_carries_the_generation() {
     let group = &world.place.group;
     let bell = Source::Bell(group.clone());
 
-    let (heard, _) = tokio::join!(
-        world.broker.read(&bell, EventId::ZERO, 10, false),
-        world.broker.swap(group, 0, "plan", &[], "join")
-    );
+    let hears = in_time(world.broker.read(&bell, EventId::ZERO, 10, false));
+    let (heard, _) = tokio::join!(hears, world.broker.swap(group, 0, "plan", &[], "join"));
 
     assert_eq!(heard.unwrap()[0].fields.get("gen"), Some(&b"1"[..]));
 }

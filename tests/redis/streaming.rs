@@ -9,7 +9,7 @@ use runnel::event::Fields;
 use runnel::settings::RedisUrl;
 use runnel::{EventId, Partition};
 
-use crate::support::{Options, Server};
+use crate::support::{Options, Server, in_time};
 use crate::world::{World, code, facts, id, ids, options, shared};
 
 fn entry(partition: u32, at: Option<u64>, value: &str) -> NewEntry {
@@ -105,10 +105,8 @@ async fn a_waiting_read_is_woken_by_what_arrives() {
     let stream = world.place.group.stream.clone();
     let source = Source::Partition(stream.clone(), Partition(0));
 
-    let (read, _) = tokio::join!(
-        world.broker.read(&source, EventId::ZERO, 10, false),
-        world.broker.append(&stream, vec![entry(0, Some(4), "x")])
-    );
+    let reads = in_time(world.broker.read(&source, EventId::ZERO, 10, false));
+    let (read, _) = tokio::join!(reads, world.broker.append(&stream, vec![entry(0, Some(4), "x")]));
 
     assert_eq!(read.unwrap()[0].id, id(4));
 }

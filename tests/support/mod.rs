@@ -302,6 +302,12 @@ pub async fn eventually_some<T>(what: &str, mut fact: impl AsyncFnMut() -> Optio
     }
 }
 
+/// Waits for what should happen soon, and fails the test if it does not.
+pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, what).await;
+    waited.unwrap_or_else(|_| panic!("did not happen within {PATIENCE:?}"))
+}
+
 /// A point on the system's clock: tests may pause the clock of the library.
 struct Deadline(Duration);
 

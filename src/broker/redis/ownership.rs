@@ -75,7 +75,7 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
     Ok(position)
 }
 
-/// In every partition, in one go: a registration that is there already stays.
+/// Lets retention wait for a processor in every partition. Goes on when memory is full: a worker must be able to start.
 pub(super) async fn register(redis: &Redis, group: &Group) -> Result<(), BrokerError> {
     let keys = (0..group.stream.partitions).map(|number| redis.keys.groups(&group.stream, Partition(number)));
     let calls: Vec<Call> = keys.map(|key| scripts::ENLIST.on([key]).arg(&group.processor)).collect();

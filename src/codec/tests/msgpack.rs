@@ -38,7 +38,7 @@ fn nan_is_a_number_here() {
 fn every_kind_of_value_is_measured_rightly() {
     let texts = [0, 31, 32, 255, 256, 65_535, 65_536].map(|n| "x".repeat(n));
     let numbers = [0i64, -1, -32, -33, 127, 128, -129, 40_000, -40_000, 1 << 31, 1 << 40, i64::MIN, i64::MAX];
-    let bytes = [0usize, 255, 256, 65_536].map(|n| serde_bytes_like(n));
+    let bytes = [0usize, 255, 256, 65_536].map(serde_bytes_like);
     let long: Vec<u64> = (0..70_000).collect();
     let wide: BTreeMap<u32, bool> = (0..70_000).map(|n| (n, n % 2 == 0)).collect();
 

@@ -20,7 +20,7 @@ mod resp;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -117,8 +117,9 @@ impl Reader {
     }
 
     /// Connections that are open now.
+    #[cfg(test)]
     pub(crate) fn connections(&self) -> usize {
-        self.shared.open.load(Ordering::Relaxed)
+        self.shared.open.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
