@@ -74,8 +74,13 @@ impl State {
         }
     }
 
+    fn is_held(self) -> bool {
+        matches!(self, Self::Owned | Self::Closing)
+    }
+
+    /// Ours, or perhaps so in a moment.
     fn is_ours(self) -> bool {
-        matches!(self, Self::Acquiring | Self::Owned | Self::Closing)
+        self.is_held() || self == Self::Acquiring
     }
 }
 
@@ -123,19 +128,24 @@ impl Ownership {
 
     /// Another holds it, for `wait` unless it renews.
     pub(crate) fn held(&mut self, partition: Partition, wait: Duration, now: Instant) {
-        let (sleep, attempts) = (self.sleep, self.attempts);
-        self.not_given(partition, |place| {
+        if let Some(place) = self.places.get_mut(&partition).filter(|place| place.state == State::Acquiring) {
+            place.failures = 0;
             place.tries += 1;
-            match attempts {
+            place.state = match self.attempts {
                 Some(attempts) if place.tries >= attempts => State::GivenUp,
-                _ => State::Free { at: now + sleep.min(wait.saturating_add(A_LITTLE)) },
-            }
-        });
+                _ => State::Free { at: now + self.sleep.min(wait.saturating_add(A_LITTLE)) },
+            };
+        }
+        self.forget_what_is_over();
     }
 
-    /// It is stopped, and not for us to lift.
+    /// It is stopped, and not for us to lift: as the store answered, or as we left it.
     pub(crate) fn stopped(&mut self, partition: Partition, now: Instant) {
-        self.not_given(partition, |_| State::Stopped { at: now + STOPPED_PACE });
+        if let Some(place) = self.places.get_mut(&partition).filter(|place| !place.state.is_held()) {
+            place.failures = 0;
+            place.state = State::Stopped { at: now + STOPPED_PACE };
+        }
+        self.forget_what_is_over();
     }
 
     /// The store did not do what it was asked to.
@@ -212,15 +222,6 @@ impl Ownership {
             State::Stopped { .. } => true,
             State::Free { .. } | State::GivenUp | State::Acquiring | State::Closing => false,
         })
-    }
-
-    /// The answer to an acquisition that was not a yes. Any other place has nothing to learn from it.
-    fn not_given(&mut self, partition: Partition, next: impl FnOnce(&mut Place) -> State) {
-        if let Some(place) = self.places.get_mut(&partition).filter(|place| place.state == State::Acquiring) {
-            place.failures = 0;
-            place.state = next(place);
-        }
-        self.forget_what_is_over();
     }
 
     fn forget_what_is_over(&mut self) {
