@@ -12,6 +12,9 @@ use crate::event::Partition;
 
 /// A lease that ends by itself is tried this much after its end. Also the shortest pace of all.
 const A_LITTLE: Duration = Duration::from_millis(5);
+/// The first look at a partition that another holds comes after this, each next one after twice as long, until the pace
+/// is reached: who gives a partition up in good order mostly does so within a moment.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// A stopped partition is tried this often without a new plan: the word that it goes on again may be lost.
 const STOPPED_PACE: Duration = Duration::from_secs(30);
 /// The longest wait after store errors, and after losses one upon the other. Under the 2 s within which work must go on
@@ -91,8 +94,8 @@ impl Place {
 }
 
 impl Ownership {
-    /// Tries for a partition that another holds are `sleep` apart; after so many `attempts`, if bounded, the next plan
-    /// is waited for.
+    /// Tries for a partition that another holds are `sleep` apart, after a few quicker ones; after so many `attempts`, if
+    /// bounded, the next plan is waited for. The quicker ones are not counted.
     pub(crate) fn new(sleep: Duration, attempts: Option<u32>) -> Self {
         Self { sleep: sleep.max(A_LITTLE), attempts, places: BTreeMap::new() }
     }
@@ -131,9 +134,10 @@ impl Ownership {
         if let Some(place) = self.places.get_mut(&partition).filter(|place| place.state == State::Acquiring) {
             place.failures = 0;
             place.tries += 1;
-            place.state = match self.attempts {
-                Some(attempts) if place.tries >= attempts => State::GivenUp,
-                _ => State::Free { at: now + self.sleep.min(wait.saturating_add(A_LITTLE)) },
+            let given_up = self.attempts.is_some_and(|most| place.tries >= most.saturating_add(quick_looks(self.sleep)));
+            place.state = match given_up {
+                true => State::GivenUp,
+                false => State::Free { at: now + pace(self.sleep, place.tries).min(wait.saturating_add(A_LITTLE)) },
             };
         }
         self.forget_what_is_over();
@@ -234,6 +238,16 @@ fn backoff(sleep: Duration, times: u32) -> Duration {
     let Some(doublings) = times.checked_sub(1) else { return Duration::ZERO };
     let factor = 2u32.saturating_pow(doublings);
     sleep.saturating_mul(factor).min(SLOWEST_PACE.max(sleep))
+}
+
+/// The wait after being told for the `tries`th time that another holds it.
+fn pace(sleep: Duration, tries: u32) -> Duration {
+    FIRST_LOOK.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1))).min(sleep)
+}
+
+/// How many tries come faster than the pace.
+fn quick_looks(sleep: Duration) -> u32 {
+    (1..).take_while(|&tries| pace(sleep, tries) < sleep).count() as u32
 }
 
 #[cfg(test)]

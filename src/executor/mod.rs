@@ -276,6 +276,7 @@ impl Executor {
             Report::Swapped(answer) => self.swapped(answer, now),
             Report::Bell(heard) => {
                 self.listen_for_the_bell(heard);
+                self.replan(now);
                 if self.beating { self.beat_again = true } else { self.beat(now) }
             }
             Report::Acquired { partition, sent, answer } => self.acquired(partition, sent, answer, now),
@@ -289,8 +290,10 @@ impl Executor {
         self.beating = false;
         match beaten.answer {
             Ok(roll) => {
-                self.membership.answered(beaten.sent, beaten.received, &roll);
-                self.replan(now);
+                // A beat without news must not begin the waits for what others hold, and for what is stopped, afresh.
+                if self.membership.answered(beaten.sent, beaten.received, &roll) {
+                    self.replan(now);
+                }
             }
             Err(error) => {
                 tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(&error), "a beat was not answered");
