@@ -134,7 +134,8 @@ impl Ownership {
         if let Some(place) = self.places.get_mut(&partition).filter(|place| place.state == State::Acquiring) {
             place.failures = 0;
             place.tries += 1;
-            let given_up = self.attempts.is_some_and(|most| place.tries >= most.saturating_add(quick_looks(self.sleep)));
+            let given_up =
+                self.attempts.is_some_and(|most| place.tries >= most.saturating_add(quick_looks(self.sleep)));
             place.state = match given_up {
                 true => State::GivenUp,
                 false => State::Free { at: now + pace(self.sleep, place.tries).min(wait.saturating_add(A_LITTLE)) },

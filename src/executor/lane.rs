@@ -146,6 +146,8 @@ impl Lane {
             if self.is_careful() && !self.ledger().known().await {
                 return None;
             }
+            // Only now that Redis knows: had we died before, this suspect would still stand there as the one that runs.
+            self.turn = None;
             let most = if self.caution.is_on() { 1 } else { most };
             let unit = self.queue.take(most, within).await?;
             if !self.holding.may_start(clock::now()) {
@@ -249,7 +251,6 @@ impl Lane {
         let call = self.ledger().settled(last, unit.len() as u64, careful);
         self.say(call);
         self.context.tenancy.in_hand.set(EventId::ZERO);
-        self.turn = None;
     }
 
     /// The unit failed: what its processor's policy makes of that.
@@ -301,6 +302,8 @@ impl Lane {
         if !self.ledger().known().await {
             return None;
         }
+        // It failed, so it is not what kills workers: the other suspects need not wait for its retries.
+        self.turn = None;
         // Safe to drop: these only end the wait.
         tokio::select! {
             () = clock::sleep(wait) => {}

@@ -92,6 +92,10 @@ pub(crate) struct Executor {
     committer: Committer,
     tasks: Tasks<Report>,
     lanes: Tasks<Report>,
+    /// A beat was answered since the plan was last looked at.
+    has_news: bool,
+    /// Whether the store has not answered for a while, and that was said.
+    in_trouble: bool,
     proposing: bool,
     beating: bool,
     beat_again: bool,
@@ -124,6 +128,8 @@ impl Executor {
             committer,
             tasks,
             lanes: Tasks::behind(&around.gate),
+            has_news: false,
+            in_trouble: false,
             proposing: false,
             beating: false,
             beat_again: false,
@@ -218,6 +224,7 @@ impl Executor {
             self.trim(now);
         }
         if !self.proposing
+            && std::mem::take(&mut self.has_news)
             && let Some(proposal) = self.membership.proposal(now)
         {
             self.proposing = true;
@@ -265,10 +272,9 @@ impl Executor {
         let now = clock::now();
         let report = match report {
             Ok(report) => report,
-            // Only we abort tasks. A panic in one of ours is a defect; the lease lapses, and others take over.
-            Err(error) if error.is_panic() => {
-                return tracing::error!(processor = %self.group.processor, %error, "a task of the executor panicked");
-            }
+            // A panic in one of ours is a defect: everything here is dropped, the leases lapse, and others take over.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Only we abort tasks.
             Err(_) => return,
         };
         match report {
@@ -290,14 +296,16 @@ impl Executor {
         self.beating = false;
         match beaten.answer {
             Ok(roll) => {
+                self.has_news = true;
+                self.trouble_is_over();
                 // A beat without news must not begin the waits for what others hold, and for what is stopped, afresh.
                 if self.membership.answered(beaten.sent, beaten.received, &roll) {
                     self.replan(now);
                 }
             }
             Err(error) => {
-                tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(&error), "a beat was not answered");
-                self.next_beat = self.next_beat.min(now + Duration::from_millis(200));
+                self.trouble(&error, "beats");
+                self.next_beat = self.next_beat.min(now + AGAIN);
             }
         }
         if std::mem::take(&mut self.beat_again) {
@@ -326,6 +334,20 @@ impl Executor {
         }
     }
 
+    /// Says once that the store does not answer; it is asked several times a second.
+    fn trouble(&mut self, error: &BrokerError, what: &str) {
+        if !std::mem::replace(&mut self.in_trouble, true) {
+            tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(error),
+                "{what} are not answered: trying again until they are");
+        }
+    }
+
+    fn trouble_is_over(&mut self) {
+        if std::mem::take(&mut self.in_trouble) {
+            tracing::info!(processor = %self.group.processor, "the store answers again");
+        }
+    }
+
     /// After a fail-over or restart nothing that was read can be trusted: everything owned is acquired anew.
     fn server_changed(&mut self, changed: Result<(), watch::error::RecvError>) {
         if changed.is_err() {
@@ -344,5 +366,7 @@ impl Executor {
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a store that does not answer may hold up the end.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Until what was not answered is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
 /// The loop never spins.
 const A_MOMENT: Duration = Duration::from_millis(1);

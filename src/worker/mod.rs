@@ -126,11 +126,13 @@ impl Worker {
         }
 
         let mut halted: Option<Halt> = None;
+        let mut defect = None;
         while !tasks.is_empty() {
             // Both are safe to drop: neither loses what it waits for.
             tokio::select! {
                 Some(ended) = tasks.next() => if let Err(error) = ended {
-                    tracing::error!(worker = %self.name, %error, "an executor panicked: draining");
+                    tracing::error!(worker = %self.name, %error, "an executor panicked: draining the others");
+                    defect = defect.or_else(|| error.try_into_panic().ok());
                     switches.drain.cancel();
                 },
                 Some(halt) = halts.recv() => {
@@ -147,6 +149,9 @@ impl Worker {
             () = clock::sleep(GOODBYE) => {}
         }
         tracing::info!(worker = %self.name, "the worker has drained");
+        if let Some(panic) = defect {
+            std::panic::resume_unwind(panic);
+        }
         halted.map_or(Ok(()), |halt| Err(Failure::Halted(sentence(&halt))))
     }
 
