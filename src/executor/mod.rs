@@ -196,6 +196,9 @@ impl Executor {
             }
         }
         self.lanes.abort();
+        // A beat that is still on its way would join us again, after we have left.
+        self.tasks.abort();
+        while self.tasks.next().await.is_some() {}
         // Safe to drop: who is not told will notice.
         tokio::select! {
             _ = self.leaving() => {}
@@ -248,9 +251,11 @@ impl Executor {
     fn next_wake(&self) -> Instant {
         let now = clock::now();
         let watch = self.places.values().map(|place| place.holding.watch_at(now)).filter(|at| *at > now).min();
-        let beat = (!self.beating).then_some(self.next_beat);
+        // Neither is done any more while draining, so neither may wake us for ever.
+        let going_on = !self.around.drain.is_cancelled();
+        let beat = (going_on && !self.beating).then_some(self.next_beat);
         let renewal = (!self.renewing && !self.places.is_empty()).then_some(self.next_renewal);
-        let trim = (!self.places.is_empty()).then_some(self.next_trim);
+        let trim = (going_on && !self.places.is_empty()).then_some(self.next_trim);
         let steps = self.ownership.next_at().map(|at| at.max(self.ready_at));
         [watch, beat, renewal, trim, steps]
             .into_iter()
@@ -261,6 +266,10 @@ impl Executor {
     }
 
     fn beat(&mut self, now: Instant) {
+        // Leaving rings the bell, and a bell calls for a beat: ours would join us again.
+        if self.around.drain.is_cancelled() {
+            return;
+        }
         self.beating = true;
         self.next_beat = now + self.manner.lock_expiry / 4;
         let (broker, group, me) = (self.around.handle.broker().clone(), self.group.clone(), self.around.worker.clone());
