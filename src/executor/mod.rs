@@ -190,9 +190,15 @@ impl Executor {
             }
         }
         self.lanes.abort();
+        self.tasks.abort();
+        let silence_and_leave = async {
+            // A beat that is still on its way would put us back on the roster after we left.
+            while self.tasks.next().await.is_some() {}
+            self.leaving().await
+        };
         // Safe to drop: who is not told will notice.
         tokio::select! {
-            _ = self.leaving() => {}
+            _ = silence_and_leave => {}
             () = clock::sleep(GOODBYE) => {}
         }
     }
@@ -241,9 +247,11 @@ impl Executor {
     fn next_wake(&self) -> Instant {
         let now = clock::now();
         let watch = self.places.values().map(|place| place.holding.watch_at(now)).filter(|at| *at > now).min();
-        let beat = (!self.beating).then_some(self.next_beat);
+        // What a draining executor does no more must not wake it either.
+        let draining = self.around.drain.is_cancelled();
+        let beat = (!self.beating && !draining).then_some(self.next_beat);
         let renewal = (!self.renewing && !self.places.is_empty()).then_some(self.next_renewal);
-        let trim = (!self.places.is_empty()).then_some(self.next_trim);
+        let trim = (!self.places.is_empty() && !draining).then_some(self.next_trim);
         let steps = self.ownership.next_at().map(|at| at.max(self.ready_at));
         [watch, beat, renewal, trim, steps]
             .into_iter()
@@ -254,6 +262,10 @@ impl Executor {
     }
 
     fn beat(&mut self, now: Instant) {
+        // Leaving rings the bell for us, too: who beats then is back on the roster, with nothing left to do there.
+        if self.around.drain.is_cancelled() {
+            return;
+        }
         self.beating = true;
         self.next_beat = now + self.manner.lock_expiry / 4;
         let (broker, group, me) = (self.around.handle.broker().clone(), self.group.clone(), self.around.worker.clone());
@@ -287,6 +299,12 @@ impl Executor {
 
     fn beaten(&mut self, beaten: Beaten, now: Instant) {
         self.beating = false;
+        if self.around.drain.is_cancelled() {
+            // It may have come to the store after our leave.
+            let leave = self.leaving();
+            self.tasks.start(leave);
+            return;
+        }
         match beaten.answer {
             Ok(roll) => {
                 self.membership.answered(beaten.sent, beaten.received, &roll);
