@@ -196,12 +196,15 @@ impl Executor {
             }
         }
         self.lanes.abort();
-        // A beat that is still on its way would join us again, after we have left.
         self.tasks.abort();
-        while self.tasks.next().await.is_some() {}
+        let silence_and_leave = async {
+            // A beat that is still on its way would put us back on the roster after we left.
+            while self.tasks.next().await.is_some() {}
+            self.leaving().await
+        };
         // Safe to drop: who is not told will notice.
         tokio::select! {
-            _ = self.leaving() => {}
+            _ = silence_and_leave => {}
             () = clock::sleep(GOODBYE) => {}
         }
     }
@@ -303,6 +306,12 @@ impl Executor {
 
     fn beaten(&mut self, beaten: Beaten, now: Instant) {
         self.beating = false;
+        if self.around.drain.is_cancelled() {
+            // It may have come to the store after our leave.
+            let leave = self.leaving();
+            self.tasks.start(leave);
+            return;
+        }
         match beaten.answer {
             Ok(roll) => {
                 self.has_news = true;
