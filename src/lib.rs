@@ -14,6 +14,7 @@ mod decide;
 mod error;
 pub mod event;
 mod executor;
+mod in_hand;
 mod logs;
 mod nearest;
 pub mod processor;

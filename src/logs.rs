@@ -19,6 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
 use crate::error::Failure;
+use crate::in_hand;
 use crate::settings::{LogFormat, Settings, shown, variable};
 
 /// Starts logging as the settings say. Answers whether it did: not where the program already logs in its own way.
@@ -84,6 +85,9 @@ where
             if let Some(of_span) = span.extensions().get::<Fields>() {
                 of_span.0.iter().for_each(|(name, value)| fields.set(name, value.clone()));
             }
+        }
+        if let Some(id) = in_hand::here() {
+            fields.set("id", id.to_string().into());
         }
         let mut own = Fields::default();
         event.record(&mut own);

@@ -22,13 +22,13 @@ struct GateState {
 
 impl Gate {
     /// A gate that can be closed.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn closable() -> Self {
         Self(Some(Arc::default()))
     }
 
     /// Nothing behind it is polled until it is opened.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn set_closed(&self, closed: bool) {
         let Some(state) = &self.0 else { return };
         let mut state = state.lock().expect("no code panics while it holds this lock");
@@ -106,7 +106,7 @@ impl<T: Send + 'static> Tasks<T> {
     }
 
     /// Whether the last task that was started has ended.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn is_finished(&self) -> bool {
         self.last.as_ref().is_none_or(tokio::task::AbortHandle::is_finished)
     }

@@ -54,7 +54,7 @@ pub struct Seen {
 pub(crate) struct Witness(Option<Arc<dyn Fn(Seen) + Send + Sync>>);
 
 impl Witness {
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn new(sees: impl Fn(Seen) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(sees)))
     }

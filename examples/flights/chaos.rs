@@ -45,7 +45,7 @@ impl<'a> Chaos<'a> {
             self.wait(crew, 300..900).await?;
             match (self.trouble, self.done) {
                 (Trouble::None, _) => {}
-                (Trouble::Chaos, Disturbances { killed: 0, .. }) => self.kill(crew)?,
+                (Trouble::Chaos, Disturbances { killed: 0, .. }) => self.kill(crew).await?,
                 (Trouble::Chaos, Disturbances { paused: 0, restarted: 1.., .. }) => self.pause(crew).await?,
                 _ => self.restart(crew).await?,
             }
@@ -77,14 +77,16 @@ impl<'a> Chaos<'a> {
         Ok(())
     }
 
-    fn kill(&mut self, crew: &mut Crew) -> runnel::Result {
+    async fn kill(&mut self, crew: &mut Crew) -> runnel::Result {
         let worker = crew.workers.remove(self.random.usize(..crew.workers.len()));
         let killed = worker.number;
         drop(worker);
         self.done.killed += 1;
         let number = crew.hire()?;
         self.progress.say(&format!("worker {killed} was killed (SIGKILL), worker {number} takes its place"));
-        Ok(())
+        // Only a member that has been there for as long as leases last declares another dead.
+        let expiry = self.trouble.lock_expiry().unwrap_or_default().as_millis() as u64;
+        self.wait(crew, expiry * 2..expiry * 2 + 1).await
     }
 
     /// For longer than its leases last: others take over its partitions, and it finds itself fenced.

@@ -1,5 +1,6 @@
 //! The worker processes: started, stopped, killed, paused; and never left behind.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use runnel::clock;
@@ -164,6 +165,8 @@ impl Worker {
     pub(crate) async fn drained(&mut self) -> runnel::Result {
         match self.process.ended().await? {
             status if status.success() => Ok(()),
+            // It had not come to listen to signals yet, and so had not begun anything either.
+            status if status.signal() == Some(Signal::TERM.as_raw()) => Ok(()),
             status => Err(format!("worker {} should have drained and ended with: {status}", self.number).into()),
         }
     }

@@ -91,6 +91,9 @@ async fn in_processes(
     options: &Options,
 ) -> runnel::Result<Disturbances> {
     let progress = Progress::of(source.flights.len() as u64);
+    if options.trouble != Trouble::None {
+        progress.say(&format!("disturbing the workers (--seed {})", options.seed));
+    }
     let mut crew = Crew::start(terms.clone(), options.workers)?;
     let mut chaos = Chaos::new(options.trouble, options.seed, &progress);
     let work = async {

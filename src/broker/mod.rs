@@ -60,6 +60,16 @@ pub enum BrokerError {
         /// The rest of it.
         message: String,
     },
+    /// Done, but not known to be as safe as asked for. What was appended is there, and must not be sent again.
+    #[error("{address} has event {id}, but not as safely as it should: {shortfall}")]
+    NotDurable {
+        /// Who has it.
+        address: String,
+        /// What was appended.
+        id: EventId,
+        /// What was asked for, and what was reached.
+        shortfall: String,
+    },
     /// The store answered something that this version cannot read.
     #[error("{address} answered {doing} with something unexpected: {detail}")]
     Unexpected {
@@ -90,7 +100,8 @@ impl BrokerError {
                     | "NOREPLICAS"
                     | "UNBLOCKED"
             ),
-            Self::Unexpected { .. } => false,
+            // What was done is not helped by doing it again.
+            Self::NotDurable { .. } | Self::Unexpected { .. } => false,
         }
     }
 

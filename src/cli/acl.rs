@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 use serde::Serialize;
 
 use super::{End, Host, Out};
+use crate::settings::Durability;
 
 /// What a role may do.
 struct Role {
@@ -17,6 +18,8 @@ struct Role {
     writes: &'static [Kind],
     /// Kinds of keys it may only read.
     reads: &'static [Kind],
+    /// Whether it appends events.
+    sends: bool,
 }
 
 /// A kind of key, by what stands before its first colon.
@@ -101,6 +104,7 @@ const LIST: Kind = Kind::App("list");
 const ROLES: [Role; 4] = [
     Role {
         name: "worker",
+        sends: true,
         commands: &[CONNECT, SCRIPTS, LOOK, ASK, READ, WORK],
         writes: &[
             OF_PARTITIONS[0],
@@ -122,6 +126,7 @@ const ROLES: [Role; 4] = [
     },
     Role {
         name: "producer",
+        sends: true,
         commands: &[CONNECT, SCRIPTS, SEND, SEND_MORE],
         // A script must be allowed to change every key that it is given, also where it only looks: trimming is given
         // the set of processors and their fences.
@@ -130,6 +135,7 @@ const ROLES: [Role; 4] = [
     },
     Role {
         name: "dashboard",
+        sends: false,
         commands: &[CONNECT, LOOK, READ],
         writes: &[],
         reads: &[
@@ -150,6 +156,7 @@ const ROLES: [Role; 4] = [
     },
     Role {
         name: "operator",
+        sends: false,
         commands: &[CONNECT, SCRIPTS, LOOK, ASK, READ, INTERVENE],
         writes: &[
             OF_PARTITIONS[0],
@@ -183,11 +190,11 @@ struct Rule {
 
 pub(super) fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     let asked = matches.get_one::<String>("role");
-    let prefix = &host.settings().settings.key_prefix;
+    let settings = &host.settings().settings;
     let rules = ROLES.iter().filter(|role| asked.is_none_or(|asked| asked == role.name)).map(|role| Rule {
         role: role.name,
         user: format!("{}-{}", host.app(), role.name),
-        rule: role.rule(host.app(), prefix),
+        rule: role.rule(host.app(), &settings.key_prefix, settings.durability),
     });
     if out.is_json() {
         return out.object(&rules.collect::<Vec<_>>());
@@ -198,8 +205,10 @@ pub(super) fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Resul
 
 impl Role {
     /// What follows the user's name.
-    fn rule(&self, app: &str, prefix: &str) -> String {
+    fn rule(&self, app: &str, prefix: &str, durability: Durability) -> String {
         let mut commands: Vec<&str> = self.commands.concat();
+        // Only where they are needed: a server that does not know a command refuses the whole rule.
+        commands.extend(waiting(durability).filter(|_| self.sends));
         commands.sort_unstable();
         commands.dedup();
         let mut rule = vec!["reset".to_owned(), "on".into(), ">CHANGE-ME".into(), "resetchannels".into()];
@@ -212,6 +221,15 @@ impl Role {
         rule.push("-@all".into());
         rule.extend(commands.iter().map(|command| format!("+{command}")));
         rule.join(" ")
+    }
+}
+
+/// The command that an append waits with until it is safe.
+fn waiting(durability: Durability) -> Option<&'static str> {
+    match durability {
+        Durability::Acked => None,
+        Durability::Replicated(_) => Some("wait"),
+        Durability::Fsynced => Some("waitaof"),
     }
 }
 
@@ -256,7 +274,7 @@ mod tests {
 
     #[test]
     fn rules_name_the_app_and_nothing_beside_it() {
-        let rule = role("dashboard").rule("sh*p", "a-");
+        let rule = role("dashboard").rule("sh*p", "a-", Durability::Fsynced);
 
         assert!(rule.contains("%R~a-__own:{sh\\*p.*") && rule.contains("%R~a-__live:{sh\\*p}"), "{rule}");
         assert!(!rule.contains(" ~") && !rule.contains("+xadd") && !rule.contains("+eval"), "{rule}");
@@ -264,11 +282,21 @@ mod tests {
 
     #[test]
     fn only_workers_and_operators_may_settle() {
-        assert!(!role("producer").rule("shop", "").contains("xgroup|setid"));
-        assert!(!role("producer").rule("shop", "").contains("__memb"));
+        let rule = |name| role(name).rule("shop", "", Durability::Acked);
+        assert!(!rule("producer").contains("xgroup|setid"));
+        assert!(!rule("producer").contains("__memb"));
         for name in ["worker", "operator"] {
-            assert!(role(name).rule("shop", "").contains("+xgroup|setid"));
+            assert!(rule(name).contains("+xgroup|setid"));
         }
+    }
+
+    #[test]
+    fn who_sends_may_wait_for_what_the_settings_ask_for() {
+        for (durability, command) in [(Durability::Replicated(1), "+wait"), (Durability::Fsynced, "+waitaof")] {
+            let may = |name| role(name).rule("shop", "", durability).split(' ').any(|word| word == command);
+            assert!(may("worker") && may("producer") && !may("dashboard") && !may("operator"), "{command}");
+        }
+        assert!(!role("worker").rule("shop", "", Durability::Acked).contains("+wait"));
     }
 
     /// Every command that stands in the broker's source, with its subcommand: `xgroup|setid`.
@@ -305,7 +333,8 @@ mod tests {
     fn a_worker_is_allowed_every_command_of_the_broker_but_those_of_operators() {
         // Erasing an app is for tests and examples, which have the server to themselves; what CONFIG tells is nice to
         // have, and would show passwords too; a group is destroyed when an operator forgets it.
-        let withheld = ["scan", "config|get", "xgroup|destroy"];
+        // Waiting is allowed by the setting that needs it.
+        let withheld = ["scan", "config|get", "xgroup|destroy", "wait", "waitaof"];
         let asked = asked_for(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/broker/redis"));
         assert!(asked.len() > 30, "the broker's commands were not found: {asked:?}");
         let allowed = role("worker").commands.concat();

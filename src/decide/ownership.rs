@@ -12,6 +12,9 @@ use crate::event::Partition;
 
 /// A lease that ends by itself is tried this much after its end. Also the shortest pace of all.
 const A_LITTLE: Duration = Duration::from_millis(5);
+/// The first look at a partition that another holds comes after this, each next one after twice as long, until the pace
+/// is reached: who gives a partition up in good order mostly does so within a moment.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// A stopped partition is tried this often without a new plan: the word that it goes on again may be lost.
 const STOPPED_PACE: Duration = Duration::from_secs(30);
 /// The longest wait after store errors, and after losses one upon the other. Under the 2 s within which work must go on
@@ -74,8 +77,13 @@ impl State {
         }
     }
 
+    fn is_held(self) -> bool {
+        matches!(self, Self::Owned | Self::Closing)
+    }
+
+    /// Ours, or perhaps so in a moment.
     fn is_ours(self) -> bool {
-        matches!(self, Self::Acquiring | Self::Owned | Self::Closing)
+        self.is_held() || self == Self::Acquiring
     }
 }
 
@@ -86,8 +94,8 @@ impl Place {
 }
 
 impl Ownership {
-    /// Tries for a partition that another holds are `sleep` apart; after so many `attempts`, if bounded, the next plan
-    /// is waited for.
+    /// Tries for a partition that another holds are `sleep` apart, after a few quicker ones; after so many `attempts`, if
+    /// bounded, the next plan is waited for. The quicker ones are not counted.
     pub(crate) fn new(sleep: Duration, attempts: Option<u32>) -> Self {
         Self { sleep: sleep.max(A_LITTLE), attempts, places: BTreeMap::new() }
     }
@@ -123,19 +131,26 @@ impl Ownership {
 
     /// Another holds it, for `wait` unless it renews.
     pub(crate) fn held(&mut self, partition: Partition, wait: Duration, now: Instant) {
-        let (sleep, attempts) = (self.sleep, self.attempts);
-        self.not_given(partition, |place| {
+        if let Some(place) = self.places.get_mut(&partition).filter(|place| place.state == State::Acquiring) {
+            place.failures = 0;
             place.tries += 1;
-            match attempts {
-                Some(attempts) if place.tries >= attempts => State::GivenUp,
-                _ => State::Free { at: now + sleep.min(wait.saturating_add(A_LITTLE)) },
-            }
-        });
+            let given_up =
+                self.attempts.is_some_and(|most| place.tries >= most.saturating_add(quick_looks(self.sleep)));
+            place.state = match given_up {
+                true => State::GivenUp,
+                false => State::Free { at: now + pace(self.sleep, place.tries).min(wait.saturating_add(A_LITTLE)) },
+            };
+        }
+        self.forget_what_is_over();
     }
 
-    /// It is stopped, and not for us to lift.
+    /// It is stopped, and not for us to lift: as the store answered, or as we left it.
     pub(crate) fn stopped(&mut self, partition: Partition, now: Instant) {
-        self.not_given(partition, |_| State::Stopped { at: now + STOPPED_PACE });
+        if let Some(place) = self.places.get_mut(&partition).filter(|place| !place.state.is_held()) {
+            place.failures = 0;
+            place.state = State::Stopped { at: now + STOPPED_PACE };
+        }
+        self.forget_what_is_over();
     }
 
     /// The store did not do what it was asked to.
@@ -214,15 +229,6 @@ impl Ownership {
         })
     }
 
-    /// The answer to an acquisition that was not a yes. Any other place has nothing to learn from it.
-    fn not_given(&mut self, partition: Partition, next: impl FnOnce(&mut Place) -> State) {
-        if let Some(place) = self.places.get_mut(&partition).filter(|place| place.state == State::Acquiring) {
-            place.failures = 0;
-            place.state = next(place);
-        }
-        self.forget_what_is_over();
-    }
-
     fn forget_what_is_over(&mut self) {
         self.places.retain(|_, place| place.planned || place.state.is_ours());
     }
@@ -233,6 +239,16 @@ fn backoff(sleep: Duration, times: u32) -> Duration {
     let Some(doublings) = times.checked_sub(1) else { return Duration::ZERO };
     let factor = 2u32.saturating_pow(doublings);
     sleep.saturating_mul(factor).min(SLOWEST_PACE.max(sleep))
+}
+
+/// The wait after being told for the `tries`th time that another holds it.
+fn pace(sleep: Duration, tries: u32) -> Duration {
+    FIRST_LOOK.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1))).min(sleep)
+}
+
+/// How many tries come faster than the pace.
+fn quick_looks(sleep: Duration) -> u32 {
+    (1..).take_while(|&tries| pace(sleep, tries) < sleep).count() as u32
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Reads one owned partition ahead into its bounded queue.
 //!
-//! A chunk is read when the queue has room for it, so at most one chunk waits while another is worked off. Reading has
-//! no side effects: it may be dropped at any time.
+//! A chunk is read when the queue has room for it, so at most one chunk waits while another is worked off. A chunk is
+//! bounded in events and, by the size of those before it, in bytes. Reading has no side effects: it may be dropped at any
+//! time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,9 +37,9 @@ impl Appetite {
     }
 
     /// How many events of that size a partition may have in its queue. Two chunks are held at a time.
-    fn portion(&self, most: usize, average: usize) -> usize {
+    fn portion(&self, most: usize, size: usize) -> usize {
         let share = self.bytes / self.lanes.load(Ordering::Relaxed).max(1) / 2;
-        (share / average.max(1)).clamp(1, most.max(1))
+        (share / size.max(1)).clamp(1, most.max(1))
     }
 }
 
@@ -54,13 +55,12 @@ pub(super) async fn fetch(
     let place = &holding.ledger.place;
     let source = Source::Partition(place.group.stream.clone(), place.partition);
     let mut after = from;
-    // Nothing is known of the size of its events: the first chunk of a partition is taken on trust.
-    let mut average = 256;
+    let mut size = Size::default();
     let mut flowing = true;
     let mut pause = FIRST_PAUSE;
     loop {
         let Ok(room) = chunks.reserve().await else { return };
-        let count = appetite.portion(prefetch, average);
+        let count = size.known().map_or(1, |size| appetite.portion(prefetch, size));
         // Safe to drop: the same read can be asked for again.
         let read = tokio::select! {
             read = broker.read(&source, after, count, flowing) => read,
@@ -74,8 +74,7 @@ pub(super) async fn fetch(
                 after = last.id;
                 holding.has_read(after);
                 flowing = entries.len() >= count;
-                let size = entries.iter().map(|e| e.fields.size() + PER_ENTRY).sum::<usize>() / entries.len();
-                average = if size > average { size } else { (average * 3 + size) / 4 };
+                size.saw(&entries);
                 room.send(entries);
             }
             Err(error) => {
@@ -89,6 +88,29 @@ pub(super) async fn fetch(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// How large the events of a partition are, as far as they were seen.
+///
+/// Redis counts events and not bytes, so the first read of a partition, of whose events nothing is known, is for one of
+/// them: sixteen partitions of large events would otherwise begin with a gigabyte. Growth is believed at once, shrinking
+/// slowly. What stays is a single chunk that is larger than all before it.
+#[derive(Default)]
+struct Size(Option<usize>);
+
+impl Size {
+    fn known(&self) -> Option<usize> {
+        self.0
+    }
+
+    fn saw(&mut self, entries: &[Entry]) {
+        let sum: usize = entries.iter().map(|entry| entry.fields.size() + PER_ENTRY).sum();
+        let Some(size) = sum.checked_div(entries.len()) else { return };
+        self.0 = Some(match self.0 {
+            Some(average) if size <= average => (average * 3 + size) / 4,
+            _ => size,
+        });
     }
 }
 

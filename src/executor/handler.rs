@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use tracing::Instrument;
 
 use crate::event::EventId;
 use crate::processor::{Call, Context, Unit};
@@ -52,10 +51,9 @@ pub(super) async fn work(lane: &mut Lane, call: &dyn Call) -> Ending {
 
 async fn try_once(lane: &mut Lane, call: &dyn Call, unit: Unit) -> Try {
     let context = lane.starts(&unit);
-    let span = tracing::debug_span!("event", id = %context.id());
     match lane.manner.timeout {
-        None => run(lane, call, unit, &context).instrument(span).await,
-        Some(limit) => match tokio::time::timeout(limit, run(lane, call, unit, &context).instrument(span)).await {
+        None => run(lane, call, unit, &context).await,
+        Some(limit) => match tokio::time::timeout(limit, run(lane, call, unit, &context)).await {
             Ok(tried) => tried,
             Err(_) => Try::Failed(Fault {
                 error: format!("processing took longer than its timeout of {limit:?}").into(),

@@ -146,6 +146,8 @@ impl Lane {
             if self.is_careful() && !self.ledger().known().await {
                 return None;
             }
+            // Only now that Redis knows: had we died before, this suspect would still stand there as the one that runs.
+            self.turn = None;
             let most = if self.caution.is_on() { 1 } else { most };
             let unit = self.queue.take(most, within).await?;
             if !self.holding.may_start(clock::now()) {
@@ -207,6 +209,7 @@ impl Lane {
         let (first, last) = (unit.first(), unit.last());
         let (first, last) = first.zip(last).map(|(f, l)| (f.id, l.id)).expect("a unit holds at least one event");
         self.ledger().started(last);
+        self.context.tenancy.in_hand.set(first);
         let tries = self.tries(first);
         let attempt = tries.fails + tries.crashes + 1;
         self.see(|| unit.iter().map(|entry| entry.id).collect(), || What::Started { attempt });
@@ -247,7 +250,7 @@ impl Lane {
         let careful = self.is_careful();
         let call = self.ledger().settled(last, unit.len() as u64, careful);
         self.say(call);
-        self.turn = None;
+        self.context.tenancy.in_hand.set(EventId::ZERO);
     }
 
     /// The unit failed: what its processor's policy makes of that.
@@ -299,6 +302,8 @@ impl Lane {
         if !self.ledger().known().await {
             return None;
         }
+        // It failed, so it is not what kills workers: the other suspects need not wait for its retries.
+        self.turn = None;
         // Safe to drop: these only end the wait.
         tokio::select! {
             () = clock::sleep(wait) => {}

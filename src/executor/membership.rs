@@ -88,8 +88,9 @@ impl Membership {
         self.clock.map_or_else(clock::wall, |(then, server)| server + now.since(then).as_millis() as u64)
     }
 
-    /// Takes in the answer to a beat.
-    pub(super) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) {
+    /// Takes in the answer to a beat. Says whether it brought another plan, or news of what is stopped.
+    pub(super) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) -> bool {
+        let is_news = self.generation != Some(roll.generation) || self.stopped != roll.stopped;
         self.roster.answered(sent, received, roll);
         self.since = Some(roll.since);
         self.clock = Some((received, roll.now));
@@ -99,6 +100,7 @@ impl Membership {
         } else if self.generation != Some(roll.generation) {
             self.installed(roll.generation, "");
         }
+        is_news
     }
 
     /// This plan holds now.

@@ -92,6 +92,10 @@ pub(crate) struct Executor {
     committer: Committer,
     tasks: Tasks<Report>,
     lanes: Tasks<Report>,
+    /// A beat was answered since the plan was last looked at.
+    has_news: bool,
+    /// Whether the store has not answered for a while, and that was said.
+    in_trouble: bool,
     proposing: bool,
     beating: bool,
     beat_again: bool,
@@ -124,6 +128,8 @@ impl Executor {
             committer,
             tasks,
             lanes: Tasks::behind(&around.gate),
+            has_news: false,
+            in_trouble: false,
             proposing: false,
             beating: false,
             beat_again: false,
@@ -190,7 +196,14 @@ impl Executor {
             }
         }
         self.lanes.abort();
-        self.leaving().await;
+        // A beat that is still on its way would join us again, after we have left.
+        self.tasks.abort();
+        while self.tasks.next().await.is_some() {}
+        // Safe to drop: who is not told will notice.
+        tokio::select! {
+            _ = self.leaving() => {}
+            () = clock::sleep(GOODBYE) => {}
+        }
     }
 
     fn leaving(&self) -> impl Future<Output = Report> + Send + 'static {
@@ -214,6 +227,7 @@ impl Executor {
             self.trim(now);
         }
         if !self.proposing
+            && std::mem::take(&mut self.has_news)
             && let Some(proposal) = self.membership.proposal(now)
         {
             self.proposing = true;
@@ -237,9 +251,11 @@ impl Executor {
     fn next_wake(&self) -> Instant {
         let now = clock::now();
         let watch = self.places.values().map(|place| place.holding.watch_at(now)).filter(|at| *at > now).min();
-        let beat = (!self.beating).then_some(self.next_beat);
+        // Neither is done any more while draining, so neither may wake us for ever.
+        let going_on = !self.around.drain.is_cancelled();
+        let beat = (going_on && !self.beating).then_some(self.next_beat);
         let renewal = (!self.renewing && !self.places.is_empty()).then_some(self.next_renewal);
-        let trim = (!self.places.is_empty()).then_some(self.next_trim);
+        let trim = (going_on && !self.places.is_empty()).then_some(self.next_trim);
         let steps = self.ownership.next_at().map(|at| at.max(self.ready_at));
         [watch, beat, renewal, trim, steps]
             .into_iter()
@@ -250,6 +266,10 @@ impl Executor {
     }
 
     fn beat(&mut self, now: Instant) {
+        // Leaving rings the bell, and a bell calls for a beat: ours would join us again.
+        if self.around.drain.is_cancelled() {
+            return;
+        }
         self.beating = true;
         self.next_beat = now + self.manner.lock_expiry / 4;
         let (broker, group, me) = (self.around.handle.broker().clone(), self.group.clone(), self.around.worker.clone());
@@ -261,10 +281,9 @@ impl Executor {
         let now = clock::now();
         let report = match report {
             Ok(report) => report,
-            // Only we abort tasks. A panic in one of ours is a defect; the lease lapses, and others take over.
-            Err(error) if error.is_panic() => {
-                return tracing::error!(processor = %self.group.processor, %error, "a task of the executor panicked");
-            }
+            // A panic in one of ours is a defect: everything here is dropped, the leases lapse, and others take over.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Only we abort tasks.
             Err(_) => return,
         };
         match report {
@@ -272,6 +291,7 @@ impl Executor {
             Report::Swapped(answer) => self.swapped(answer, now),
             Report::Bell(heard) => {
                 self.listen_for_the_bell(heard);
+                self.replan(now);
                 if self.beating { self.beat_again = true } else { self.beat(now) }
             }
             Report::Acquired { partition, sent, answer } => self.acquired(partition, sent, answer, now),
@@ -285,12 +305,16 @@ impl Executor {
         self.beating = false;
         match beaten.answer {
             Ok(roll) => {
-                self.membership.answered(beaten.sent, beaten.received, &roll);
-                self.replan(now);
+                self.has_news = true;
+                self.trouble_is_over();
+                // A beat without news must not begin the waits for what others hold, and for what is stopped, afresh.
+                if self.membership.answered(beaten.sent, beaten.received, &roll) {
+                    self.replan(now);
+                }
             }
             Err(error) => {
-                tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(&error), "a beat was not answered");
-                self.next_beat = self.next_beat.min(now + Duration::from_millis(200));
+                self.trouble(&error, "beats");
+                self.next_beat = self.next_beat.min(now + AGAIN);
             }
         }
         if std::mem::take(&mut self.beat_again) {
@@ -319,6 +343,20 @@ impl Executor {
         }
     }
 
+    /// Says once that the store does not answer; it is asked several times a second.
+    fn trouble(&mut self, error: &BrokerError, what: &str) {
+        if !std::mem::replace(&mut self.in_trouble, true) {
+            tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(error),
+                "{what} are not answered: trying again until they are");
+        }
+    }
+
+    fn trouble_is_over(&mut self) {
+        if std::mem::take(&mut self.in_trouble) {
+            tracing::info!(processor = %self.group.processor, "the store answers again");
+        }
+    }
+
     /// After a fail-over or restart nothing that was read can be trusted: everything owned is acquired anew.
     fn server_changed(&mut self, changed: Result<(), watch::error::RecvError>) {
         if changed.is_err() {
@@ -335,5 +373,9 @@ impl Executor {
 
 /// After the grace period: time to commit and release what had been settled.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a store that does not answer may hold up the end.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Until what was not answered is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
 /// The loop never spins.
 const A_MOMENT: Duration = Duration::from_millis(1);

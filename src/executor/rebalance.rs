@@ -9,6 +9,7 @@ use crate::clock::{self, Instant};
 use crate::decide::lease::Lease;
 use crate::decide::ownership::Step;
 use crate::event::{EventId, Partition};
+use crate::in_hand::InHand;
 use crate::processor::extract::Tenancy;
 
 use super::lane::LaneEnd;
@@ -144,6 +145,7 @@ impl Executor {
             epoch: owned.epoch,
             is_ours: holding.is_ours.clone(),
             witness: self.around.witness.clone(),
+            in_hand: InHand::default(),
         });
         self.places.insert(partition, Place { holding: holding.clone() });
         let opening = Opening {

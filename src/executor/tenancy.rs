@@ -39,7 +39,8 @@ pub(super) async fn run(opening: Opening) -> LaneEnd {
     let span = tracing::info_span!("partition", worker = %tenancy.worker, processor = %tenancy.processor,
         stream = %tenancy.stream, partition = %tenancy.partition, epoch = %tenancy.epoch);
     let handle = tenancy.handle.clone();
-    current::within(handle, run_here(opening)).instrument(span).await
+    let in_hand = tenancy.in_hand.clone();
+    in_hand.around(current::within(handle, run_here(opening)).instrument(span)).await
 }
 
 async fn run_here(opening: Opening) -> LaneEnd {

@@ -6,7 +6,7 @@ use crate::broker::{BrokerError, Note, Renewed, Trimmed};
 use crate::clock::{self, Instant};
 
 use super::holding::Holding;
-use super::{Executor, Report, TRIM_EVERY};
+use super::{AGAIN, Executor, Report, TRIM_EVERY};
 
 impl Executor {
     pub(super) fn renew(&mut self, now: Instant) {
@@ -51,8 +51,8 @@ impl Executor {
             }
         }
         if let Some(error) = unanswered {
-            tracing::warn!(processor = %self.group.processor, error = %crate::error::chain(&error), "leases could not be renewed: trying again");
-            self.next_renewal = self.next_renewal.min(clock::now() + std::time::Duration::from_millis(200));
+            self.trouble(&error, "renewals of leases");
+            self.next_renewal = self.next_renewal.min(clock::now() + AGAIN);
         }
     }
 

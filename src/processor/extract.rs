@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::broker::Epoch;
 use crate::error::Error;
 use crate::event::{EventId, Partition};
+use crate::in_hand::InHand;
 use crate::route::Key;
 use crate::stream::current::Handle;
 use crate::witness::{Seen, What, Witness};
@@ -68,6 +69,7 @@ pub(crate) struct Tenancy {
     /// Cleared when the lease can no longer be trusted, or another owner was seen.
     pub(crate) is_ours: Arc<AtomicBool>,
     pub(crate) witness: Witness,
+    pub(crate) in_hand: InHand,
 }
 
 impl Tenancy {

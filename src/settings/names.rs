@@ -70,7 +70,8 @@ pub(super) fn why_no_prefix(prefix: &str) -> Option<String> {
     if prefix.len() > LONGEST {
         return Some(format!("it has {} bytes, and may have {LONGEST}", prefix.len()));
     }
-    prefix.chars().find_map(|c| why_not_letter(c, true))
+    // `staging:` is what most teams write; what follows the prefix is never looked for by a colon.
+    prefix.chars().filter(|&c| c != ':').find_map(|c| why_not_letter(c, true))
 }
 
 #[cfg(test)]
@@ -85,6 +86,12 @@ mod tests {
             }
         }
         check_name(Named::PythonStream, "shop.orders").unwrap();
+    }
+
+    #[test]
+    fn a_prefix_may_be_parted_as_is_usual() {
+        assert_eq!(why_no_prefix("staging:eu.1:"), None);
+        assert!(why_no_prefix("{staging}:").is_some());
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl<R: Record> Stream<R> {
     /// # Errors
     /// [`Failure::NoApp`] outside of an app; [`Failure::Full`] when a partition stays at its size for `send_timeout`;
     /// [`Failure::Broker`] with `Unclear` when no answer came: the record may or may not have been appended, and it is
-    /// not sent again.
+    /// not sent again; with `NotDurable` when it was appended, but is not as safe as setting `durability` asks for.
     pub async fn send(&self, record: R) -> Result<EventId, Failure> {
         self.here()?.send(record).await
     }

@@ -4,6 +4,7 @@
 //! lapse. A halted partition drains it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ mod shutdown;
 
 pub(crate) use check::check;
 pub use embed::Connected;
+
+/// How long a store that does not answer may hold up the end.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A worker that can be run.
 pub(crate) struct Worker {
@@ -58,21 +62,21 @@ impl Worker {
     }
 
     /// Runs behind a gate that can stop it in the middle of anything.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn behind(mut self, gate: Gate) -> Self {
         self.gate = gate;
         self
     }
 
     /// Watched by this witness.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn watched(mut self, witness: Witness) -> Self {
         self.witness = witness;
         self
     }
 
     /// Under this name.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = name.into();
         self
@@ -122,11 +126,13 @@ impl Worker {
         }
 
         let mut halted: Option<Halt> = None;
+        let mut defect = None;
         while !tasks.is_empty() {
             // Both are safe to drop: neither loses what it waits for.
             tokio::select! {
                 Some(ended) = tasks.next() => if let Err(error) = ended {
-                    tracing::error!(worker = %self.name, %error, "an executor panicked: draining");
+                    tracing::error!(worker = %self.name, %error, "an executor panicked: draining the others");
+                    defect = defect.or_else(|| error.try_into_panic().ok());
                     switches.drain.cancel();
                 },
                 Some(halt) = halts.recv() => {
@@ -137,10 +143,15 @@ impl Worker {
         }
         halted = halted.or_else(|| halts.try_recv().ok());
         drop((announcing, beside));
-        if let Err(error) = self.handle.broker().depart(&self.name).await {
-            tracing::debug!(%error, "could not say goodbye: the others will notice");
+        // Safe to drop: who is not told will notice.
+        tokio::select! {
+            _ = self.handle.broker().depart(&self.name) => {}
+            () = clock::sleep(GOODBYE) => {}
         }
         tracing::info!(worker = %self.name, "the worker has drained");
+        if let Some(panic) = defect {
+            std::panic::resume_unwind(panic);
+        }
         halted.map_or(Ok(()), |halt| Err(Failure::Halted(sentence(&halt))))
     }
 

@@ -40,7 +40,9 @@ pub(crate) async fn serve(app: &App, loaded: &Loaded, serving: Serving) -> Resul
     if let Some(banner) = &connection.banner {
         tracing::info!("{banner}");
     }
-    tell_cost_of_a_crash(&connection.facts);
+    if connection.private.is_none() {
+        tell_cost_of_a_crash(&connection.facts);
+    }
     tell_what_was_found(app);
     current::bind_process(connection.handle.clone());
 

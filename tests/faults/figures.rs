@@ -90,6 +90,6 @@ async fn partitions_that_do_not_move_do_not_pause_while_others_do() {
         left.push(lab.longest_gap(false));
     }
     best_below("pause of partitions that move to a joining worker", Duration::from_millis(500), &moved);
-    best_below("pause of the others when one joins", Duration::from_millis(100), &joined);
-    best_below("pause of the others when one leaves", Duration::from_millis(100), &left);
+    best_below("pause of the others when one joins", Duration::from_millis(200), &joined);
+    best_below("pause of the others when one leaves", Duration::from_millis(200), &left);
 }

@@ -8,6 +8,7 @@ mod figures;
 mod lab;
 mod meddling;
 mod outages;
+mod roster;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole;

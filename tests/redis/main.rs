@@ -7,6 +7,7 @@ mod support;
 
 mod acquiring;
 mod connecting;
+mod durability;
 mod gathering;
 mod marking;
 mod measure;

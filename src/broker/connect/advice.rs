@@ -40,6 +40,14 @@ pub(super) fn unfit(wanted: &Wanted, facts: &ServerFacts, unfit: &Unfit) -> Fail
              noeviction\n  or accept the loss: RUNNEL_ALLOW_EVICTION=true",
             facts.eviction
         ),
+        Unfit::HidesItsDisk => format!(
+            "{here} is too old for the setting `durability` = fsynced: it does not tell when something is on disk, which \
+             Redis does from 7.2 and Valkey from 8\n  or use `acked`, or `replicated(n)`"
+        ),
+        Unfit::KeepsNoLog => format!(
+            "{here} keeps no log on disk, so the setting `durability` = fsynced would never be met\n  on the server: CONFIG \
+             SET appendonly yes\n  or use `acked`, or `replicated(n)`"
+        ),
     })
 }
 
@@ -59,7 +67,7 @@ fn refusal(error: &BrokerError, reason: &str) -> Refusal {
         }
         _ if says(&["NOPERM"]) => Refusal::Permission,
         BrokerError::Unavailable { .. } | BrokerError::Unclear { .. } => Refusal::Silent,
-        BrokerError::Refused { .. } | BrokerError::Unexpected { .. } => Refusal::Other,
+        BrokerError::Refused { .. } | BrokerError::Unexpected { .. } | BrokerError::NotDurable { .. } => Refusal::Other,
     }
 }
 

@@ -39,12 +39,12 @@ pub(super) async fn choose<D: Doors>(
     wanted: &Wanted,
 ) -> Result<Connected<D::Store>, Failure> {
     let mut passed_over = Vec::new();
-    match running(doors, &around.loopback).await {
+    match running(doors, &around.loopback, wanted).await {
         Ok(connected) => return Ok(connected),
         Err(why) => passed_over.push(format!("{} {why}", around.loopback)),
     }
     for program in private::programs(&around.path) {
-        match started(doors, &program, &passed_over).await {
+        match started(doors, &program, wanted, &passed_over).await {
             Ok(connected) => return Ok(connected),
             Err(why) => passed_over.push(format!("{} {why}", program.display())),
         }
@@ -61,8 +61,8 @@ pub(super) async fn choose<D: Doors>(
 }
 
 /// The Redis that is running already, or why it is passed over.
-async fn running<D: Doors>(doors: &D, url: &RedisUrl) -> Result<Connected<D::Store>, String> {
-    let (store, facts) = open(doors, url).await?;
+async fn running<D: Doors>(doors: &D, url: &RedisUrl, wanted: &Wanted) -> Result<Connected<D::Store>, String> {
+    let (store, facts) = open(doors, url, wanted).await?;
     let banner = format!("using {} at {url} (auto://): what is written stays when this program ends", version(&facts));
     Ok(Connected { store, url: url.clone(), facts, banner: Some(banner), private: None })
 }
@@ -71,11 +71,12 @@ async fn running<D: Doors>(doors: &D, url: &RedisUrl) -> Result<Connected<D::Sto
 async fn started<D: Doors>(
     doors: &D,
     program: &std::path::Path,
+    wanted: &Wanted,
     passed_over: &[String],
 ) -> Result<Connected<D::Store>, String> {
     let server = PrivateServer::start(program).await?;
     let url = server.url();
-    let (store, facts) = open(doors, &url).await?;
+    let (store, facts) = open(doors, &url, wanted).await?;
     let banner = format!(
         "using a private {} at {url}: it and what is written end with this program (auto://: {})",
         version(&facts),
@@ -84,14 +85,20 @@ async fn started<D: Doors>(
     Ok(Connected { store, url, facts, banner: Some(banner), private: Some(server) })
 }
 
-async fn open<D: Doors>(doors: &D, url: &RedisUrl) -> Result<(D::Store, crate::broker::ServerFacts), String> {
+async fn open<D: Doors>(
+    doors: &D,
+    url: &RedisUrl,
+    wanted: &Wanted,
+) -> Result<(D::Store, crate::broker::ServerFacts), String> {
     let opened = tokio::time::timeout(PATIENCE, doors.redis(url)).await.map_err(|_| "does not answer".to_owned())?;
     let (store, facts) = opened.map_err(|error| why_not(&error))?;
-    match unfit(&facts, false) {
+    match unfit(&facts, false, wanted.durability) {
         None => Ok((store, facts)),
         Some(Unfit::TooOld) => Err(format!("is {}, older than 7.0", version(&facts))),
         Some(Unfit::Replica) => Err("is a replica".into()),
         Some(Unfit::Evicts) => Err(format!("may evict events ({})", facts.eviction)),
+        Some(Unfit::HidesItsDisk) => Err(format!("is {}, too old for `durability` = fsynced", version(&facts))),
+        Some(Unfit::KeepsNoLog) => Err("keeps no log on disk, which `durability` = fsynced needs".into()),
     }
 }
 

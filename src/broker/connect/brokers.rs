@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::broker::memory::Memory;
 use crate::broker::redis::{Redis, RedisOptions};
 use crate::broker::{Broker, BrokerError, ServerFacts};
-use crate::settings::{RedisUrl, Settings};
+use crate::settings::{Durability, RedisUrl, Settings};
 
 use super::Doors;
 
@@ -23,7 +23,8 @@ impl Brokers {
     /// Those of this app.
     pub(crate) fn of(app: &str, settings: &Settings) -> Self {
         let (pool_size, read_timeout) = (settings.default_pool_size, settings.default_read_timeout);
-        let options = RedisOptions { pool_size, read_timeout, ..RedisOptions::default() };
+        let durability = settings.durability;
+        let options = RedisOptions { pool_size, read_timeout, durability, ..RedisOptions::default() };
         Self { app: app.to_owned(), prefix: settings.key_prefix.clone(), options }
     }
 }
@@ -35,6 +36,15 @@ impl Doors for Brokers {
     async fn redis(&self, url: &RedisUrl) -> Result<(Arc<dyn Broker>, ServerFacts), BrokerError> {
         let broker: Arc<dyn Broker> = Arc::new(Redis::connect(url, &self.app, &self.prefix, self.options).await?);
         let facts = broker.server().await?;
+        if let Durability::Replicated(replicas) = self.options.durability
+            && facts.replicas < replicas
+        {
+            tracing::warn!(
+                durability = replicas,
+                connected = facts.replicas,
+                "fewer replicas are connected than `durability` asks for: until they are, no send is acknowledged"
+            );
+        }
         Ok((broker, facts))
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::Failure;
 use crate::nearest::did_you_mean;
-use crate::settings::{DEFAULT_REDIS_URL, Loaded, RedisUrl};
+use crate::settings::{DEFAULT_REDIS_URL, Durability, Loaded, RedisUrl};
 
 use super::{BrokerError, ServerFacts};
 
@@ -28,6 +28,8 @@ pub(crate) struct Wanted {
     pub(crate) origin: String,
     /// The setting: an evicting server is taken.
     pub(crate) allow_eviction: bool,
+    /// The setting: what an acknowledged send can survive.
+    pub(crate) durability: Durability,
 }
 
 /// A store that can be used.
@@ -65,6 +67,7 @@ impl Wanted {
             url: loaded.settings.redis_url.clone().unwrap_or_else(|| RedisUrl::new(DEFAULT_REDIS_URL)),
             origin: loaded.origin_of("redis_url").to_string(),
             allow_eviction: loaded.settings.allow_eviction,
+            durability: loaded.settings.durability,
         }
     }
 }
@@ -81,7 +84,7 @@ pub(crate) async fn connect<D: Doors>(doors: &D, wanted: &Wanted) -> Result<Conn
         }
         Scheme::Redis => {
             let (store, facts) = doors.redis(&url).await.map_err(|error| advice::refused(wanted, error))?;
-            match unfit(&facts, wanted.allow_eviction) {
+            match unfit(&facts, wanted.allow_eviction, wanted.durability) {
                 None => Ok(Connected { store, url, facts, banner: None, private: None }),
                 Some(unfit) => Err(advice::unfit(wanted, &facts, &unfit)),
             }
@@ -129,15 +132,22 @@ enum Unfit {
     TooOld,
     Replica,
     Evicts,
+    /// It cannot say when something is on disk.
+    HidesItsDisk,
+    /// It puts nothing on disk as it is written.
+    KeepsNoLog,
 }
 
-fn unfit(facts: &ServerFacts, allow_eviction: bool) -> Option<Unfit> {
+fn unfit(facts: &ServerFacts, allow_eviction: bool, durability: Durability) -> Option<Unfit> {
     // What a managed server does not tell is not refused.
     let keeps = matches!(facts.eviction.as_str(), "noeviction" | "unknown") || facts.eviction.starts_with("volatile-");
+    let must_fsync = durability == Durability::Fsynced;
     match facts {
         facts if facts.version < (7, 0, 0) => Some(Unfit::TooOld),
         facts if !facts.is_primary => Some(Unfit::Replica),
         _ if !keeps && !allow_eviction => Some(Unfit::Evicts),
+        facts if must_fsync && facts.version < (7, 2, 0) => Some(Unfit::HidesItsDisk),
+        facts if must_fsync && matches!(facts.persistence.as_str(), "nothing" | "snapshots") => Some(Unfit::KeepsNoLog),
         _ => None,
     }
 }

@@ -64,7 +64,12 @@ impl Doors for Answers {
 }
 
 fn wanted(url: &str) -> Wanted {
-    Wanted { url: RedisUrl::new(url), origin: "RUNNEL_REDIS_URL".into(), allow_eviction: false }
+    Wanted {
+        url: RedisUrl::new(url),
+        origin: "RUNNEL_REDIS_URL".into(),
+        allow_eviction: false,
+        durability: Durability::Acked,
+    }
 }
 
 fn nowhere(path: &str) -> Surroundings {
@@ -132,6 +137,20 @@ async fn servers_that_must_not_be_used_are_refused_by_name() {
     assert!(refusal(Ok(evicting()), wanted("redis://h")).await.contains("maxmemory-policy allkeys-lru"));
     let allowed = Wanted { allow_eviction: true, ..wanted("redis://h") };
     assert_eq!(connect(&Answers(Ok(evicting())), &allowed).await.unwrap().store, "redis");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_tell_what_is_on_disk_is_refused_where_that_is_asked_for() {
+    let fsynced = || Wanted { durability: Durability::Fsynced, ..wanted("redis://h") };
+    let keeping = |version| ServerFacts { persistence: "appendonly everysec".into(), ..facts(version) };
+
+    let old = refusal(Ok(keeping((7, 0, 15))), fsynced()).await;
+    let forgetful = refusal(Ok(facts((7, 2, 0))), fsynced()).await;
+
+    assert!(old.contains("redis 7.0.15") && old.contains("`durability` = fsynced") && old.contains("7.2"), "{old}");
+    assert!(forgetful.contains("`durability` = fsynced") && forgetful.contains("appendonly yes"), "{forgetful}");
+    assert_eq!(connect(&Answers(Ok(keeping((7, 2, 0)))), &fsynced()).await.unwrap().store, "redis");
+    assert_eq!(connect(&Answers(Ok(facts((7, 0, 15)))), &wanted("redis://h")).await.unwrap().store, "redis");
 }
 
 #[tokio::test]

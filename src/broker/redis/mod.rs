@@ -5,6 +5,7 @@
 //! slot ([`keys`]). So far it speaks to a single server.
 
 mod connection;
+mod durable;
 mod keys;
 mod ownership;
 pub(crate) mod reader;
@@ -25,6 +26,7 @@ use redis::Value;
 use tokio::sync::watch;
 
 use self::connection::{Connection, Patience};
+use self::durable::Durable;
 use self::keys::Keys;
 use self::reader::{Reader, Unblock};
 use self::reply::{Reply, Unread};
@@ -37,7 +39,7 @@ use super::{
 };
 use crate::clock::UnixMs;
 use crate::event::{Entry, EventId, Partition};
-use crate::settings::RedisUrl;
+use crate::settings::{Durability, RedisUrl};
 
 /// How to speak to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,10 @@ pub struct RedisOptions {
     pub pool_size: u32,
     /// How long one blocking read may last. Default: 2 s.
     pub read_timeout: Duration,
+    /// When an append counts as acknowledged. Default: when the server has answered.
+    pub durability: Durability,
+    /// How long an append may wait for the rest of its durability. Default: 2 s.
+    pub durable_within: Duration,
 }
 
 impl Default for RedisOptions {
@@ -61,6 +67,8 @@ impl Default for RedisOptions {
             answer_timeout: Duration::from_secs(3),
             pool_size: 16,
             read_timeout: Duration::from_secs(2),
+            durability: Durability::Acked,
+            durable_within: Duration::from_secs(2),
         }
     }
 }
@@ -68,6 +76,8 @@ impl Default for RedisOptions {
 /// One app's keys on one server.
 pub struct Redis {
     connection: Arc<Connection>,
+    /// The way of appends that must be safer than acknowledged.
+    durable: Option<Durable>,
     reader: Reader,
     /// The reading connections' reconnects up to which the server is known to be the same.
     verified: AtomicU64,
@@ -87,11 +97,12 @@ impl Redis {
     pub async fn connect(url: &RedisUrl, app: &str, prefix: &str, options: RedisOptions) -> Result<Self, BrokerError> {
         let patience = Patience { connect: options.connect_timeout, answer: options.answer_timeout };
         let connection = Arc::new(Connection::open(Target::read(url)?, patience).await?);
+        let durable = Durable::open(connection.target(), patience, options.durability, options.durable_within).await?;
         let Target { info, address } = connection.target().clone();
         let pool_size = options.pool_size.max(1) as usize;
         let unblock: Arc<dyn Unblock> = connection.clone();
         let reader = Reader::new(info, address, pool_size, options.read_timeout, unblock);
-        Ok(Self { connection, reader, verified: AtomicU64::new(0), keys: Keys::new(prefix, app) })
+        Ok(Self { connection, durable, reader, verified: AtomicU64::new(0), keys: Keys::new(prefix, app) })
     }
 
     /// Runs a script and reads its answer.

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::Redis;
+use super::durable::Outcome;
 use super::reply::{self, Reply, Unread};
 use super::scripts;
 use crate::broker::{Appended, BrokerError, KeyLayout, NewEntry, StreamFacts, StreamRef, Trimmed};
@@ -78,10 +79,18 @@ pub(super) async fn append(redis: &Redis, stream: &StreamRef, entries: Vec<NewEn
     for (_, key) in &touched {
         pipeline.cmd("XLEN").arg(key);
     }
-    let mut answers = redis.connection.ask_all(DOING, &pipeline).await?.into_iter();
+    let Outcome { answers, shortfall } = match &redis.durable {
+        None => Outcome { answers: redis.connection.ask_all(DOING, &pipeline).await?, shortfall: None },
+        Some(durable) => durable.ask_all(DOING, pipeline).await?,
+    };
+    let mut answers = answers.into_iter();
     let mut ids = Vec::with_capacity(entries.len());
     for answer in answers.by_ref().take(entries.len()) {
-        ids.push(answer.and_then(|value| reply::id(value).map_err(|why| redis.connection.unexpected(DOING, why))));
+        let id = answer.and_then(|value| reply::id(value).map_err(|why| redis.connection.unexpected(DOING, why)));
+        ids.push(match &shortfall {
+            None => id,
+            Some(shortfall) => id.and_then(|id| Err(redis.not_durable(id, shortfall))),
+        });
     }
     // A length that was refused is left out: what was appended is appended.
     let lengths = touched.iter().zip(answers).filter_map(|((partition, _), answer)| {
@@ -90,6 +99,13 @@ pub(super) async fn append(redis: &Redis, stream: &StreamRef, entries: Vec<NewEn
     });
     let lengths = lengths.collect();
     Ok(Appended { ids, lengths })
+}
+
+impl Redis {
+    fn not_durable(&self, id: EventId, shortfall: &str) -> BrokerError {
+        let address = self.connection.target().address.clone();
+        BrokerError::NotDurable { address, id, shortfall: shortfall.to_owned() }
+    }
 }
 
 pub(super) async fn range(

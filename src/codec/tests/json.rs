@@ -32,7 +32,8 @@ fn nothing_else_that_is_null_is_refused() {
 
 #[test]
 fn infinities_are_refused_wherever_they_are() {
-    let places: [Box<dyn Fn(&mut Vec<u8>) -> Result<(), EncodeError>>; 5] = [
+    type Encode = Box<dyn Fn(&mut Vec<u8>) -> Result<(), EncodeError>>;
+    let places: [Encode; 5] = [
         Box::new(|out| Json.encode(&f32::INFINITY, out)),
         Box::new(|out| Json.encode(&(1, [f64::NEG_INFINITY]), out)),
         Box::new(|out| Json.encode(&BTreeMap::from([("a", f64::NAN)]), out)),
