@@ -19,7 +19,7 @@ mod draw;
 mod step;
 
 use draw::Draw;
-use step::Step;
+use step::{Foreign, Step};
 
 /// Steps of one sequence: long enough for a place to be taken over, broken, repaired and forgotten several times.
 const STEPS: usize = 150;
@@ -52,6 +52,12 @@ impl Side {
         Fence { nonce: nonce.into(), epoch: self.epochs.get(nonce).copied().unwrap_or_default() }
     }
 
+    async fn has_more(&self, partition: u32, after: EventId) -> bool {
+        let next = EventId::new(after.ms, after.seq + 1);
+        let found = self.store.broker.range(&self.stream, Partition(partition), next, EventId::MAX, 1, false).await;
+        found.is_ok_and(|entries| !entries.is_empty())
+    }
+
     /// Does a step and answers what is to be compared.
     async fn take(&mut self, step: &Step) -> String {
         let broker = Arc::clone(&self.store.broker);
@@ -63,6 +69,10 @@ impl Side {
             }
             Step::Read { partition, after, count } => {
                 let source = Source::Partition(Arc::clone(&self.stream), Partition(*partition));
+                // Where nothing comes, both would wait for ever.
+                if !self.has_more(*partition, *after).await {
+                    return "nothing to read".into();
+                }
                 told(broker.read(&source, *after, *count, true).await)
             }
             Step::Range { partition, from, to, count, backwards } => {
@@ -126,6 +136,12 @@ impl Side {
                 told(broker.note_stopped(&self.group(processor), Partition(*partition), stop.as_ref()).await)
             }
             Step::Foreign(foreign) => {
+                // Servers differ in whether a read that gets nothing makes a consumer.
+                if let Foreign::ReadInGroup(at, position, ..) = foreign
+                    && !self.has_more(at.partition, *position).await
+                {
+                    return "nothing to read".into();
+                }
                 step::meddle(&**hands, foreign, |at| self.place(at), &self.stream);
                 String::new()
             }

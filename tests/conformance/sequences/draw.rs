@@ -114,12 +114,7 @@ impl Draw {
     }
 
     fn read(&mut self, here: &PartitionSurvey) -> Step {
-        let (partition, count) = (here.partition.0, self.chance.usize(1..6));
-        match here.length {
-            // Reading where nothing comes would wait.
-            0 => Step::Trim(partition),
-            _ => Step::Read { partition, after: EventId::new(self.chance.u64(0..here.last.ms), 0), count },
-        }
+        Step::Read { partition: here.partition.0, after: self.around(here), count: self.chance.usize(1..6) }
     }
 
     fn range(&mut self, here: &PartitionSurvey) -> Step {
@@ -209,7 +204,11 @@ impl Draw {
         let theirs = At { processor: self.one_of(&["billing", "reports", "reports"]), ..at };
         match self.chance.u32(0..40) {
             0..18 => Foreign::Lapse(at),
-            18..22 if unread(here, theirs) => Foreign::ReadInGroup(theirs, consumer, self.chance.usize(1..5)),
+            18..22 => {
+                let group = here.groups.iter().find(|group| group.name == theirs.processor);
+                let position = group.and_then(|group| group.position).unwrap_or(EventId::ZERO);
+                Foreign::ReadInGroup(theirs, position, consumer, self.chance.usize(1..5))
+            }
             22..26 => Foreign::Acknowledge(theirs, self.several(here)),
             26..28 => Foreign::DeleteConsumer(theirs, consumer),
             28..31 => Foreign::CreateGroup(theirs, self.around(here)),
@@ -220,9 +219,4 @@ impl Draw {
             _ => Foreign::DeleteEntry(at.partition, self.around(here)),
         }
     }
-}
-
-/// Whether a group has something to read. Servers differ in whether a read that gets nothing makes a consumer.
-fn unread(here: &PartitionSurvey, at: At) -> bool {
-    here.groups.iter().any(|group| group.name == at.processor && group.position < Some(here.last))
 }

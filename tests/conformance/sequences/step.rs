@@ -94,7 +94,8 @@ pub(super) enum Foreign {
     CreateGroup(At, EventId),
     DeleteGroup(At),
     MoveGroup(At, EventId),
-    ReadInGroup(At, &'static str, usize),
+    /// With the position that the group has.
+    ReadInGroup(At, EventId, &'static str, usize),
     Acknowledge(At, Vec<EventId>),
     DeleteConsumer(At, &'static str),
     DeleteFence(At),
@@ -108,7 +109,7 @@ pub(super) fn meddle(hands: &dyn Hands, foreign: &Foreign, place: impl Fn(At) ->
         Foreign::CreateGroup(at, position) => hands.create_group(&place(*at), *position),
         Foreign::DeleteGroup(at) => hands.delete_group(&place(*at)),
         Foreign::MoveGroup(at, position) => hands.move_group(&place(*at), *position),
-        Foreign::ReadInGroup(at, consumer, count) => hands.read_in_group(&place(*at), consumer, *count),
+        Foreign::ReadInGroup(at, _, consumer, count) => hands.read_in_group(&place(*at), consumer, *count),
         Foreign::Acknowledge(at, ids) => hands.acknowledge(&place(*at), ids),
         Foreign::DeleteConsumer(at, consumer) => hands.delete_consumer(&place(*at), consumer),
         Foreign::DeleteFence(at) => hands.delete_fence(&place(*at)),
