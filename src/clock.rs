@@ -48,10 +48,17 @@ pub fn now() -> Instant {
 #[cfg(feature = "testing")]
 pub fn now() -> Instant {
     use std::sync::OnceLock;
+    // Each runtime pauses a clock of its own, which may be far before or behind that of whoever asked first.
     static BASE: OnceLock<tokio::time::Instant> = OnceLock::new();
     let now = tokio::time::Instant::now();
-    Instant(now.saturating_duration_since(*BASE.get_or_init(|| now)) + Duration::from_secs(3600))
+    let base = *BASE.get_or_init(|| now);
+    let ahead = FIRST_NOW + now.saturating_duration_since(base);
+    Instant(ahead.saturating_sub(base.saturating_duration_since(now)))
 }
+
+/// What the first [`now`] of a process answers: no test's clock lies that much before another's.
+#[cfg(feature = "testing")]
+const FIRST_NOW: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Milliseconds of Unix time, by a server's clock or, for logs only, by ours.
 pub type UnixMs = u64;
@@ -71,4 +78,32 @@ pub async fn sleep(time: Duration) {
 /// Waits until that instant.
 pub async fn sleep_until(then: Instant) {
     sleep(then.since(now())).await;
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+
+    /// A runtime of its own, whose clock stands still.
+    fn paused() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn time_passes_in_a_runtime_although_another_one_is_far_ahead() {
+        let (ahead, behind) = (paused(), paused());
+        ahead.block_on(async {
+            sleep(Duration::from_secs(24 * 3600)).await;
+            now();
+        });
+
+        let passed = behind.block_on(async {
+            let before = now();
+            sleep(Duration::from_secs(1)).await;
+            now().since(before)
+        });
+
+        assert_eq!(passed, Duration::from_secs(1));
+    }
 }

@@ -58,6 +58,9 @@ impl Queue {
     /// Up to `most` events, at most `within` after the first has come; none when the tenancy ends.
     pub(super) async fn take(&mut self, most: usize, within: Duration) -> Option<Unit> {
         let holding = self.holding.clone();
+        if self.mind_done {
+            self.skip_done();
+        }
         if most == 1 && !self.waiting.is_empty() && !holding.close.is_cancelled() && !holding.abort.is_cancelled() {
             return self.waiting.pop_front().map(|entry| Unit::from_iter([entry]));
         }
@@ -66,19 +69,43 @@ impl Queue {
                 return None;
             }
             let now = clock::now();
+            let ready = self.ready(most);
             let due = match self.since {
-                _ if self.waiting.len() >= most => Due::Now,
+                _ if ready >= most || ready < self.waiting.len() => Due::Now,
                 None => Due::NotYet,
                 Some(since) => self.due(since, most, within, now),
             };
-            if due == Due::Now && !self.waiting.is_empty() {
-                let unit = self.waiting.drain(..most.min(self.waiting.len())).collect();
+            if due == Due::Now && ready > 0 {
+                let unit = self.waiting.drain(..ready).collect();
                 self.since = (!self.waiting.is_empty()).then_some(now);
                 return Some(unit);
             }
             if !self.wait(due, now).await {
                 return None;
             }
+        }
+    }
+
+    /// How many of the events in front can be one unit: up to `most`, and none of them settled by an owner before us.
+    fn ready(&self, most: usize) -> usize {
+        let waiting = self.waiting.iter().take(most);
+        if self.mind_done {
+            waiting.take_while(|entry| !self.ledger().is_done(entry.id)).count()
+        } else {
+            waiting.len()
+        }
+    }
+
+    /// Passes over what an owner before us has settled, as far as it is next. Not earlier: the position passes every
+    /// lower event that was not started by then.
+    fn skip_done(&mut self) {
+        while let Some(id) = self.waiting.front().map(|entry| entry.id).filter(|id| self.ledger().is_done(*id)) {
+            self.waiting.pop_front();
+            let call = self.ledger().skipped(id);
+            self.committer.call(self.ledger(), call);
+        }
+        if self.waiting.is_empty() {
+            self.since = None;
         }
     }
 
@@ -118,20 +145,9 @@ impl Queue {
         if self.waiting.is_empty() {
             self.since = Some(clock::now());
         }
+        self.waiting.extend(chunk);
         if self.mind_done {
-            for entry in chunk {
-                if self.ledger().is_done(entry.id) {
-                    let call = self.ledger().skipped(entry.id);
-                    self.committer.call(&self.holding.ledger, call);
-                } else {
-                    self.waiting.push_back(entry);
-                }
-            }
-            if self.waiting.is_empty() {
-                self.since = None;
-            }
-        } else {
-            self.waiting.extend(chunk);
+            self.skip_done();
         }
     }
 }
