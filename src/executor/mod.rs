@@ -92,7 +92,10 @@ pub(crate) struct Executor {
     committer: Committer,
     tasks: Tasks<Report>,
     lanes: Tasks<Report>,
+    /// A plan is being proposed.
     proposing: bool,
+    /// One was, on what the last answered beat told: the same again could only be outrun again.
+    proposed: bool,
     beating: bool,
     beat_again: bool,
     renewing: bool,
@@ -125,6 +128,7 @@ impl Executor {
             tasks,
             lanes: Tasks::behind(&around.gate),
             proposing: false,
+            proposed: false,
             beating: false,
             beat_again: false,
             renewing: false,
@@ -214,6 +218,7 @@ impl Executor {
             self.trim(now);
         }
         if !self.proposing
+            && !self.proposed
             && let Some(proposal) = self.membership.proposal(now)
         {
             self.proposing = true;
@@ -285,6 +290,7 @@ impl Executor {
         self.beating = false;
         match beaten.answer {
             Ok(roll) => {
+                self.proposed = false;
                 self.membership.answered(beaten.sent, beaten.received, &roll);
                 self.replan(now);
             }
@@ -300,6 +306,7 @@ impl Executor {
 
     fn swapped(&mut self, answer: Result<Swapped, BrokerError>, now: Instant) {
         self.proposing = false;
+        self.proposed = true;
         match answer {
             // The bell it rang brings the plan to everybody, us included; an outrun plan may call for another one.
             Ok(Swapped::Installed(_) | Swapped::Outrun { .. }) => {

@@ -208,8 +208,10 @@ impl<'a> Checker<'a> {
         let Some(worker) = self.books.worker_of(place, nonce) else { return };
         let hand = (worker.to_owned(), place.clone(), epoch);
         let finished = self.units.get(&hand).map(|unit| &unit.finished);
+        let before_us = self.story.has_strangers;
         let unfinished = self.books.ahead(place, position).find(|(id, seq)| {
-            !finished.is_some_and(|seqs| seqs.contains(seq)) && !self.books.is_excused(place, *id)
+            let is_finished = finished.is_some_and(|seqs| seqs.contains(seq));
+            !is_finished && !(before_us && self.is_finished(place, *seq)) && !self.books.is_excused(place, *id)
         });
         if let Some((id, seq)) = unfinished {
             let from = self.books.position(place);

@@ -125,6 +125,8 @@ pub struct Story {
     pub processors: Vec<String>,
     /// Events that others had settled before our time; ours must never start them.
     pub settled_before: Vec<(Place, EventId)>,
+    /// Others have read in groups that were ours: what some owner of ours had finished may be passed by a later one.
+    pub has_strangers: bool,
     /// Nothing went wrong in it but failing events: nobody may lose a place, and nothing may be repeated.
     pub is_calm: bool,
     /// How long a lease lasts at least, in the server's milliseconds; unknown where its clock has jumped.

@@ -59,6 +59,7 @@ struct World<'a> {
     undo: Vec<(Instant, String)>,
     replica: (Checkpoint, Instant),
     clock_jumped: bool,
+    has_strangers: bool,
 }
 
 impl<'a> World<'a> {
@@ -88,6 +89,7 @@ impl<'a> World<'a> {
             undo: Vec::new(),
             replica,
             clock_jumped: false,
+            has_strangers: false,
         }
     }
 
@@ -208,7 +210,10 @@ impl<'a> World<'a> {
                     memory.move_group(place, to);
                 }
             }
-            _ => drop(memory.read_in_group(place, "stranger", self.chance.usize(1..4))),
+            _ => {
+                self.has_strangers = true;
+                memory.read_in_group(place, "stranger", self.chance.usize(1..4));
+            }
         }
     }
 
@@ -353,6 +358,7 @@ impl<'a> World<'a> {
             acked: self.acked,
             processors: self.draw.processors.iter().map(|processor| processor.name.to_owned()).collect(),
             settled_before: self.settled_before,
+            has_strangers: self.has_strangers,
             is_calm: self.draw.climate == Climate::Calm,
             lease_ms: (!self.clock_jumped).then_some(self.draw.lock_expiry.as_millis() as u64),
         }
