@@ -96,6 +96,10 @@ impl Books {
         self.places.iter().filter(|(_, state)| state.owner.is_some()).map(|(place, _)| place)
     }
 
+    pub fn is_owned(&self, place: &Place) -> bool {
+        self.places.get(place).is_some_and(|state| state.owner.is_some())
+    }
+
     pub fn is_settled_before(&self, place: &Place, id: EventId) -> bool {
         !self.settled_before.is_empty() && self.settled_before.contains(&(place.clone(), id))
     }

@@ -27,6 +27,7 @@ pub fn check(story: &Story) -> Vec<String> {
         has_undone: false,
         units: BTreeMap::new(),
         started: BTreeMap::new(),
+        interrupted: BTreeSet::new(),
         finished: BTreeMap::new(),
         problems: Vec::new(),
     };
@@ -51,6 +52,8 @@ struct Checker<'a> {
     /// The unit that each owner works on, or worked on last.
     units: BTreeMap<&'a Hand, Unit<'a>>,
     started: BTreeMap<&'a Place, BTreeSet<u64>>,
+    /// Places whose owner an operator has driven out in the middle of its work.
+    interrupted: BTreeSet<&'a Place>,
     /// By place, and by ownership.
     finished: BTreeMap<&'a Place, BTreeSet<u64>>,
     problems: Vec<String>,
@@ -113,7 +116,7 @@ impl<'a> Checker<'a> {
             // Only what the store still has must be in order there: the rest is lost.
             if is_first && found == Some(seq) {
                 self.in_turn(hand, id, seqs);
-            } else if !is_first && self.story.is_calm && self.is_finished(place, seq) {
+            } else if !is_first && self.repeats_nothing(place) && self.is_finished(place, seq) {
                 self.problems.push(format!("C5 {}: event {seq} ({id}) is started again in a calm run", who()));
             }
         }
@@ -138,6 +141,10 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn repeats_nothing(&self, place: &Place) -> bool {
+        self.story.is_calm && !self.interrupted.contains(place)
+    }
+
     fn is_finished(&self, place: &Place, seq: u64) -> bool {
         self.finished.get(place).is_some_and(|seqs| seqs.contains(&seq))
     }
@@ -150,9 +157,10 @@ impl<'a> Checker<'a> {
         };
         unit.state = State::Over;
         unit.finished.extend(unit.seqs);
+        let repeats_nothing = self.story.is_calm && !self.interrupted.contains(place);
         let all = self.finished.entry(place).or_default();
         for seq in unit.seqs {
-            if !all.insert(*seq) && self.story.is_calm {
+            if !all.insert(*seq) && repeats_nothing {
                 self.problems.push(format!("C5 {worker} in epoch {epoch} of {place:?}: event {seq} is finished twice"));
             }
         }
@@ -189,7 +197,12 @@ impl<'a> Checker<'a> {
     fn step(&mut self, step: &'a Fact) {
         match step {
             Fact::Committed { place, nonce, epoch, position, .. } => self.covers(place, nonce, *epoch, *position),
-            Fact::Intervened { place, position, .. } => self.skips(place, *position),
+            Fact::Intervened { place, position, .. } => {
+                if self.books.is_owned(place) {
+                    self.interrupted.insert(place);
+                }
+                self.skips(place, *position);
+            }
             Fact::TailLost { partition, ids } => {
                 self.has_undone = true;
                 self.undone.extend(ids.iter().filter_map(|id| self.books.event_at(*partition, *id)));
