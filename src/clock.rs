@@ -81,3 +81,31 @@ pub async fn sleep(time: Duration) {
 pub async fn sleep_until(then: Instant) {
     sleep(then.since(now())).await;
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+
+    /// A runtime of its own, whose clock stands still.
+    fn paused() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn time_passes_in_a_runtime_although_another_one_is_far_ahead() {
+        let (ahead, behind) = (paused(), paused());
+        ahead.block_on(async {
+            sleep(Duration::from_secs(24 * 3600)).await;
+            now();
+        });
+
+        let passed = behind.block_on(async {
+            let before = now();
+            sleep(Duration::from_secs(1)).await;
+            now().since(before)
+        });
+
+        assert_eq!(passed, Duration::from_secs(1));
+    }
+}

@@ -31,11 +31,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::app::App;
-use crate::broker::memory::{Memory, MemoryBroker};
-use crate::broker::{Broker, PartitionSurvey, StopKind};
+use crate::broker::memory::{Memory, MemoryBroker, Step};
+use crate::broker::{Broker, Group, Intervention, PartitionSurvey, Place, StopKind};
 use crate::clock;
 use crate::error::Failure;
 use crate::event::{EventId, Partition};
+use crate::processor::ProcessorSpec;
 use crate::record::Record;
 use crate::settings::{Overrides, Settings};
 use crate::stream::current::{self, Handle};
@@ -52,7 +53,8 @@ pub struct TestApp {
     memory: Memory,
     handle: Handle,
     settings: Settings,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    /// What was seen, each after so many steps of the store.
+    seen: Arc<Mutex<Vec<(usize, Seen)>>>,
     workers: Vec<TestWorker>,
 }
 
@@ -67,6 +69,21 @@ pub struct TestWorker {
 
 /// An event and where it lies.
 pub type At = (Partition, EventId);
+
+/// One line of a [`TestApp`]'s story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moment {
+    /// A worker did something with an event.
+    Seen(Seen),
+    /// The store changed.
+    Step(Step),
+}
+
+/// What a function under test does while its work takes time.
+pub async fn takes(time: Duration) {
+    clock::sleep(time).await;
+}
 
 impl TestApp {
     /// Runs the app with one worker.
@@ -100,9 +117,11 @@ impl TestApp {
         let handle = Handle::new(self.app.name().to_owned(), Arc::new(link.clone()), self.settings.clone());
         let handle = handle.unwrap_or_else(|problem| panic!("{problem}"));
         let gate = Gate::closable();
-        let seen = self.seen.clone();
-        let witness =
-            Witness::new(move |what| seen.lock().expect("no code panics while it holds this lock").push(what));
+        let (seen, memory) = (self.seen.clone(), self.memory.clone());
+        let witness = Witness::new(move |what| {
+            let steps = memory.steps_recorded();
+            seen.lock().expect("no code panics while it holds this lock").push((steps, what));
+        });
         let worker = Worker::new(self.app.clone(), handle).behind(gate.clone()).named(name).watched(witness);
         let switches = Switches::default();
         let mut running = Tasks::behind(&gate);
@@ -114,6 +133,11 @@ impl TestApp {
     /// The store, to look into or to break.
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// The workers that were added and not crashed or drained, in that order; also those that have ended by themselves.
+    pub fn workers(&self) -> &[TestWorker] {
+        &self.workers
     }
 
     /// A worker by its name.
@@ -203,7 +227,49 @@ impl TestApp {
 
     /// Everything that was seen so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("no code panics while it holds this lock").clone()
+        let seen = self.seen.lock().expect("no code panics while it holds this lock");
+        seen.iter().map(|(_, seen)| seen.clone()).collect()
+    }
+
+    /// Everything that was seen and every change of the store so far, in the order in which it happened.
+    pub fn timeline(&self) -> Vec<Moment> {
+        let seen = self.seen.lock().expect("no code panics while it holds this lock").clone();
+        let mut seen = seen.into_iter().peekable();
+        let mut timeline = Vec::new();
+        for (number, step) in self.memory.history().into_iter().enumerate() {
+            while let Some((_, seen)) = seen.next_if(|(steps, _)| *steps <= number) {
+                timeline.push(Moment::Seen(seen));
+            }
+            timeline.push(Moment::Step(step));
+        }
+        timeline.extend(seen.map(|(_, seen)| Moment::Seen(seen)));
+        timeline
+    }
+
+    /// A partition as a processor's own: what hooks of [`Memory`] and [`Self::intervene`] are about.
+    ///
+    /// # Panics
+    /// If the app has no such processor.
+    pub async fn place(&self, processor: &str, partition: Partition) -> Place {
+        let spec = self.spec(processor);
+        let outlet = self.handle.outlet(&spec.stream).await.unwrap_or_else(|problem| panic!("{problem}"));
+        let group = Group { stream: outlet.stream().clone(), processor: processor.into() };
+        Place { group, partition }
+    }
+
+    /// Does what an operator does with `processor pause | resume | skip | reset`. Answers the position afterwards.
+    ///
+    /// # Panics
+    /// If the store cannot be asked just now.
+    pub async fn intervene(&self, processor: &str, partition: Partition, change: Intervention) -> EventId {
+        let place = self.place(processor, partition).await;
+        let done = self.handle.broker().intervene(&place, &change).await;
+        done.unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    fn spec(&self, processor: &str) -> &ProcessorSpec {
+        let found = self.app.processors.iter().find(|spec| spec.name == processor);
+        found.unwrap_or_else(|| panic!("the app has no processor `{processor}`"))
     }
 
     fn of(&self, processor: &str, is_it: impl Fn(&What) -> bool) -> Vec<At> {
@@ -243,9 +309,7 @@ impl TestApp {
     }
 
     async fn stopped(&self, processor: &str, kind: StopKind) -> BTreeSet<At> {
-        let Some(spec) = self.app.processors.iter().find(|spec| spec.name == processor) else {
-            panic!("the app has no processor `{processor}`");
-        };
+        let spec = self.spec(processor);
         let mut stopped = BTreeSet::new();
         for partition in self.survey(&spec.stream.name).await {
             let fences = partition
@@ -275,6 +339,11 @@ impl TestApp {
 }
 
 impl TestWorker {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its connection to the store, to be given faults or cut.
     pub fn link(&self) -> &MemoryBroker {
         &self.link

@@ -84,6 +84,16 @@ impl Settlement {
         }
     }
 
+    /// A started unit was given up for now, and its events will be started again, perhaps in other units. Its last id
+    /// may never be the last of one again.
+    pub(crate) fn put_back(&mut self, id: EventId) {
+        let Ok(at) = self.met.binary_search_by_key(&id, |unit| unit.id) else { return };
+        if self.met[at].state == State::Running {
+            self.met.remove(at);
+            self.running -= 1;
+        }
+    }
+
     /// Answers whether it was new.
     fn meet(&mut self, id: EventId, state: State) -> bool {
         if id <= self.position {

@@ -50,7 +50,7 @@ pub(super) async fn work(lane: Lane, function: &dyn Loop) -> (Lane, Ending) {
             (Some(fault), Some(unit)) => {
                 let decision = turn.lane.failed(&ids(&unit), fault).await;
                 if matches!(decision, Decision::Again) {
-                    turn.lane.queue.put_back(unit);
+                    turn.lane.put_back(unit);
                 }
                 decision
             }

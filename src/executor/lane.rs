@@ -233,6 +233,14 @@ impl Lane {
         self.context.tenancy.see(ids, what);
     }
 
+    /// A unit that failed is taken again, perhaps with more or fewer events.
+    pub(super) fn put_back(&mut self, unit: Unit) {
+        if let Some(last) = unit.last() {
+            self.ledger().put_back(last.id);
+        }
+        self.queue.put_back(unit);
+    }
+
     /// The unit was handled. Nothing is awaited here.
     pub(super) fn handled(&mut self, unit: &[EventId]) {
         self.see(|| unit.to_vec(), || What::Handled);

@@ -97,6 +97,11 @@ impl Ledger {
         book.settlement.started(last);
     }
 
+    /// A unit that was started is taken apart: its events will be started again, perhaps in other units.
+    pub(super) fn put_back(&self, last: EventId) {
+        self.book().settlement.put_back(last);
+    }
+
     /// A unit of so many events is settled. `at_once`: nothing more starts before Redis knows.
     pub(super) fn settled(&self, last: EventId, entries: u64, at_once: bool) -> Call {
         let mut book = self.book();

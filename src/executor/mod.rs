@@ -92,7 +92,7 @@ pub(crate) struct Executor {
     committer: Committer,
     tasks: Tasks<Report>,
     lanes: Tasks<Report>,
-    /// A beat was answered since the plan was last looked at.
+    /// A beat was answered since the plan was last looked at: what was proposed without could only be outrun again.
     has_news: bool,
     /// Whether the store has not answered for a while, and that was said.
     in_trouble: bool,

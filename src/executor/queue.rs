@@ -60,6 +60,9 @@ impl Queue {
     /// Up to `most` events, at most `within` after the first has come; none when the tenancy ends.
     pub(super) async fn take(&mut self, most: usize, within: Duration) -> Option<Unit> {
         let holding = self.holding.clone();
+        if self.mind_done {
+            self.skip_done();
+        }
         if most == 1 && !self.waiting.is_empty() && !holding.close.is_cancelled() && !holding.abort.is_cancelled() {
             return self.waiting.pop_front().map(|entry| Unit::from_iter([entry]));
         }
@@ -69,9 +72,14 @@ impl Queue {
                 return None;
             }
             let now = clock::now();
-            let due = batch.due(self.waiting.len(), self.since, now);
+            let ready = self.ready(most);
+            let due = match ready {
+                // What comes next is settled already: the batch ends before it.
+                n if n > 0 && n < most.min(self.waiting.len()) => Due::Now,
+                n => batch.due(n, self.since, now),
+            };
             if due == Due::Now {
-                let unit = self.waiting.drain(..most.clamp(1, self.waiting.len())).collect();
+                let unit = self.waiting.drain(..ready).collect();
                 // What is left behind came with the last chunk.
                 self.since = self.arrived;
                 return Some(unit);
@@ -79,6 +87,26 @@ impl Queue {
             if !self.wait(due, now).await {
                 return None;
             }
+        }
+    }
+
+    /// How many of the events in front can be one unit: up to `most`, and none of them settled by an owner before us.
+    fn ready(&self, most: usize) -> usize {
+        let waiting = self.waiting.iter().take(most);
+        if self.mind_done {
+            waiting.take_while(|entry| !self.ledger().is_done(entry.id)).count()
+        } else {
+            waiting.len()
+        }
+    }
+
+    /// Passes over what an owner before us has settled, as far as it is next. Not earlier: the position passes every
+    /// lower event that was not started by then.
+    fn skip_done(&mut self) {
+        while let Some(id) = self.waiting.front().map(|entry| entry.id).filter(|id| self.ledger().is_done(*id)) {
+            self.waiting.pop_front();
+            let call = self.ledger().skipped(id);
+            self.committer.call(self.ledger(), call);
         }
     }
 
@@ -113,17 +141,9 @@ impl Queue {
         if self.waiting.is_empty() {
             self.since = self.arrived;
         }
-        if !self.mind_done {
-            self.waiting.extend(chunk);
-            return;
-        }
-        for entry in chunk {
-            if self.ledger().is_done(entry.id) {
-                let call = self.ledger().skipped(entry.id);
-                self.committer.call(&self.holding.ledger, call);
-            } else {
-                self.waiting.push_back(entry);
-            }
+        self.waiting.extend(chunk);
+        if self.mind_done {
+            self.skip_done();
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Step {
     Released { place: Place, nonce: String, epoch: Epoch, at: UnixMs },
     /// An operator changed a place; it has this position now.
     Intervened { place: Place, epoch: Epoch, position: EventId, at: UnixMs },
+    /// A plan was installed by somebody who had seen the one of generation `expected`; it is the next one.
+    Planned { stream: String, processor: String, expected: u64, generation: u64, plan: String, at: UnixMs },
     /// A processor was unregistered.
     Forgotten { stream: String, processor: String, at: UnixMs },
     /// The newest entries of a partition were lost by a fault.

@@ -153,6 +153,11 @@ impl Memory {
         self.world.step(|store, _| store.history.steps().to_vec())
     }
 
+    /// How many steps were recorded.
+    pub fn steps_recorded(&self) -> usize {
+        self.world.step(|store, _| store.history.steps().len())
+    }
+
     /// What the server holds now.
     pub fn snapshot(&self) -> Snapshot {
         self.world.step(|store, now| {

@@ -7,6 +7,7 @@ use crate::broker::{Group, MemberEntry, Roll, Stop, Swapped, WorkerEntry};
 use crate::clock::UnixMs;
 use crate::event::{Fields, Partition};
 
+use super::history::Step;
 use super::log::Log;
 use super::store::{Inbox, ServerTime, Store};
 
@@ -100,9 +101,17 @@ impl Store {
         roster.plan = plan.to_owned();
         // One that was dead when the plan was made may have come back since.
         roster.members.retain(|name, member| member.dead_after > now.ms() || !reap.contains(name));
-        let installed = Swapped::Installed(roster.generation);
+        let generation = roster.generation;
         self.ring(group, reason, now);
-        installed
+        self.history.record(|| Step::Planned {
+            stream: group.stream.name.clone(),
+            processor: group.processor.to_string(),
+            expected,
+            generation,
+            plan: plan.to_owned(),
+            at: now.ms(),
+        });
+        Swapped::Installed(generation)
     }
 
     pub(super) fn leave(&mut self, group: &Group, member: &str, now: ServerTime) {
