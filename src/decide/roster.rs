@@ -52,6 +52,7 @@ impl Roster {
     }
 
     /// Who was dead at the last beat, by name.
+    #[cfg(test)]
     pub(crate) fn dead(&self) -> Vec<String> {
         self.members().filter(|(_, alive)| !alive).map(|(member, _)| member.name.clone()).collect()
     }
@@ -69,13 +70,24 @@ impl Roster {
 
     /// Those a plan made now must reckon with: the living, and the dead as long as we may not declare them so.
     pub(crate) fn standing(&self, now: Instant) -> Vec<Candidate<'_>> {
-        let may_reap = self.may_reap(now);
-        self.members().filter(|(_, alive)| *alive || !may_reap).map(|(member, _)| candidate(member)).collect()
+        self.members()
+            .filter(|(member, alive)| *alive || !self.may_bury(member, now))
+            .map(|(m, _)| candidate(m))
+            .collect()
     }
 
     /// Those to be removed with a plan made now.
     pub(crate) fn to_reap(&self, now: Instant) -> Vec<String> {
-        if self.may_reap(now) { self.dead() } else { Vec::new() }
+        let dead = self.members().filter(|(member, alive)| !alive && self.may_bury(member, now));
+        dead.map(|(member, _)| member.name.clone()).collect()
+    }
+
+    /// Whether this dead one may be declared so. One that is dead since long may be by anybody who was not in an outage
+    /// himself: else workers that crash sooner than they may reap would leave what the first of them owned to nobody.
+    fn may_bury(&self, member: &MemberEntry, now: Instant) -> bool {
+        let long = 2 * self.ttl.as_millis() as u64;
+        let is_long_dead = |last: &Beat| !last.after_outage && member.dead_after.saturating_add(long) <= last.roll.now;
+        self.may_reap(now) || self.last.as_ref().is_some_and(is_long_dead)
     }
 
     /// Each member, and whether it was alive at the last beat.

@@ -210,11 +210,18 @@ impl Ledger {
         call
     }
 
-    /// A renewal has found another number of entries read. Only taken over at rest: a commit under way has its own.
-    pub(super) fn repaired(&self, entries_read: Option<u64>) {
-        let mut book = self.book();
-        if !book.under_way && book.said == book.sent {
-            book.entries_read = entries_read;
+    /// The number of the last commit, if nothing is being said: what a renewal that is sent now will find.
+    pub(super) fn at_rest(&self) -> Option<u64> {
+        let book = self.book();
+        (!book.under_way && book.said == book.sent).then_some(book.n)
+    }
+
+    /// A renewal has found another number of entries read. Only taken over if nothing was committed since before it was
+    /// sent: it may have looked before a commit, and its answer have come after.
+    pub(super) fn repaired(&self, sent_at: Option<u64>, entries_read: Option<u64>) {
+        let is_at_rest = self.at_rest();
+        if is_at_rest.is_some() && is_at_rest == sent_at {
+            self.book().entries_read = entries_read;
         }
     }
 

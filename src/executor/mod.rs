@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Acquired, BrokerError, Group, Mark, Renewed, Swapped};
+use crate::broker::{Acquired, BrokerError, Group, Mark, Swapped};
 use crate::clock::{self, Instant};
 use crate::decide::ownership::Ownership;
 use crate::event::{EventId, Partition};
@@ -75,7 +75,7 @@ enum Report {
     Bell(EventId),
     Acquired { partition: Partition, sent: Instant, answer: Result<Acquired, BrokerError> },
     Ended { partition: Partition, end: LaneEnd },
-    Renewed { sent: Instant, answers: Vec<(Arc<Holding>, Result<Renewed, BrokerError>)> },
+    Renewed { sent: Instant, answers: Vec<upkeep::Renewal> },
     Done,
 }
 

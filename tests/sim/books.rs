@@ -143,7 +143,8 @@ impl Books {
                 let state = self.places.entry(place.clone()).or_default();
                 let owner = state.owner.as_mut().filter(|owner| owner.nonce == *nonce && state.epoch == *epoch);
                 let Some(owner) = owner else {
-                    return problems.push(format!("C1 {place:?}: {nonce} commits in epoch {epoch}, and is not the owner"));
+                    return problems
+                        .push(format!("C1 {place:?}: {nonce} commits in epoch {epoch}, and is not the owner"));
                 };
                 if *n != owner.commits + 1 {
                     problems.push(format!("C1 {place:?}: commit {n} of {nonce} after commit {}", owner.commits));

@@ -281,10 +281,14 @@ impl<'a> Checker<'a> {
             for (partition, id, seq) in &events {
                 let place = (processor.clone(), *partition);
                 if !self.is_finished(&place, *seq) && !self.books.is_excused(&place, *id) {
-                    self.problems.push(format!("C2 event {seq} ({id} of partition {partition}) was never finished by `{processor}`"));
+                    self.problems.push(format!(
+                        "C2 event {seq} ({id} of partition {partition}) was never finished by `{processor}`"
+                    ));
                 }
                 if *id > self.books.position(&place) {
-                    self.problems.push(format!("C2 event {seq} ({id} of partition {partition}) was never committed by `{processor}`"));
+                    self.problems.push(format!(
+                        "C2 event {seq} ({id} of partition {partition}) was never committed by `{processor}`"
+                    ));
                 }
             }
         }

@@ -90,7 +90,8 @@ impl Drawn {
     fn of(name: &'static str, chance: &mut Rng) -> Self {
         let most = chance.usize(2..=12);
         let within = millis(chance.u64(0..60));
-        let styles = [Style::One, Style::One, Style::Batch(most, within), Style::Loop, Style::LoopOfBatches(most, within)];
+        let styles =
+            [Style::One, Style::One, Style::Batch(most, within), Style::Loop, Style::LoopOfBatches(most, within)];
         let policies = [ExceptionPolicy::Halt, ExceptionPolicy::Quarantine, ExceptionPolicy::Ignore];
         Self {
             name,
@@ -129,12 +130,36 @@ impl Climate {
             Self::Crashes => &[Join, Drain, Crash, Crash, Pause],
             Self::Network => &[Join, Crash, Cut, Cut],
             Self::Server => &[
-                Join, Restart, Replicate, FailOver, FailOver, LoseTail, ClockJump, DeleteGroup, MoveGroup, ForeignRead,
+                Join,
+                Restart,
+                Replicate,
+                FailOver,
+                FailOver,
+                LoseTail,
+                ClockJump,
+                DeleteGroup,
+                MoveGroup,
+                ForeignRead,
             ],
             Self::Operators => &[Join, Drain, OperatorPause, OperatorResume, OperatorSkip, OperatorReset],
             Self::Everything => &[
-                Join, Drain, Crash, Pause, Cut, Restart, Replicate, FailOver, LoseTail, ClockJump, DeleteGroup,
-                MoveGroup, ForeignRead, OperatorPause, OperatorResume, OperatorSkip, OperatorReset,
+                Join,
+                Drain,
+                Crash,
+                Pause,
+                Cut,
+                Restart,
+                Replicate,
+                FailOver,
+                LoseTail,
+                ClockJump,
+                DeleteGroup,
+                MoveGroup,
+                ForeignRead,
+                OperatorPause,
+                OperatorResume,
+                OperatorSkip,
+                OperatorReset,
             ],
         }
     }

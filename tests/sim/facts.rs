@@ -21,20 +21,70 @@ pub type Hand = (String, Place, u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     // What workers did.
-    Started { hand: Hand, ids: Vec<EventId>, seqs: Vec<u64> },
-    Finished { hand: Hand, ids: Vec<EventId> },
-    Failed { hand: Hand, ids: Vec<EventId> },
-    GivenUp { hand: Hand, ids: Vec<EventId> },
+    Started {
+        hand: Hand,
+        ids: Vec<EventId>,
+        seqs: Vec<u64>,
+    },
+    Finished {
+        hand: Hand,
+        ids: Vec<EventId>,
+    },
+    Failed {
+        hand: Hand,
+        ids: Vec<EventId>,
+    },
+    GivenUp {
+        hand: Hand,
+        ids: Vec<EventId>,
+    },
     // What the store did.
-    Appended { partition: u32, id: EventId, seq: u64 },
-    Trimmed { partition: u32, ids: Vec<EventId> },
-    Owned { place: Place, worker: String, nonce: String, epoch: u64, position: EventId, at: u64 },
-    Committed { place: Place, nonce: String, epoch: u64, n: u64, position: EventId },
-    Released { place: Place, nonce: String, epoch: u64 },
-    Intervened { place: Place, epoch: u64, position: EventId },
-    Planned { processor: String, expected: u64, generation: u64 },
-    TailLost { partition: u32, ids: Vec<EventId> },
-    RolledBack { steps: usize },
+    Appended {
+        partition: u32,
+        id: EventId,
+        seq: u64,
+    },
+    Trimmed {
+        partition: u32,
+        ids: Vec<EventId>,
+    },
+    Owned {
+        place: Place,
+        worker: String,
+        nonce: String,
+        epoch: u64,
+        position: EventId,
+        at: u64,
+    },
+    Committed {
+        place: Place,
+        nonce: String,
+        epoch: u64,
+        n: u64,
+        position: EventId,
+    },
+    Released {
+        place: Place,
+        nonce: String,
+        epoch: u64,
+    },
+    Intervened {
+        place: Place,
+        epoch: u64,
+        position: EventId,
+    },
+    Planned {
+        processor: String,
+        expected: u64,
+        generation: u64,
+    },
+    TailLost {
+        partition: u32,
+        ids: Vec<EventId>,
+    },
+    RolledBack {
+        steps: usize,
+    },
     /// A step without meaning for the checker. It counts all the same.
     Other,
 }

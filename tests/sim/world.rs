@@ -109,7 +109,8 @@ impl<'a> World<'a> {
     async fn join(&mut self) {
         self.joined += 1;
         let name = format!("w{}", self.joined);
-        let faults = Faults { seed: self.draw.faults.seed.wrapping_add(self.joined as u64), ..self.draw.faults.clone() };
+        let faults =
+            Faults { seed: self.draw.faults.seed.wrapping_add(self.joined as u64), ..self.draw.faults.clone() };
         self.app.add_worker(&name).await.link().set_faults(faults);
     }
 
@@ -119,7 +120,8 @@ impl<'a> World<'a> {
             self.app.workers().iter().filter(|worker| worker.has_ended()).map(|worker| worker.name().into()).collect();
         ended.iter().for_each(|name| self.app.crash(name));
         let now = clock::now();
-        let due: BTreeSet<String> = self.undo.iter().filter(|(at, _)| *at <= now).map(|(_, name)| name.clone()).collect();
+        let due: BTreeSet<String> =
+            self.undo.iter().filter(|(at, _)| *at <= now).map(|(_, name)| name.clone()).collect();
         self.undo.retain(|(at, _)| *at > now);
         for worker in self.app.workers().iter().filter(|worker| due.contains(worker.name())) {
             worker.pause(false);
