@@ -2,3 +2,4 @@
 #![cfg(feature = "testing")]
 
 mod main_job;
+mod start;

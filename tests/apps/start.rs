@@ -1,0 +1,105 @@
+//! What is refused before anything starts, and in which words.
+
+use runnel::prelude::*;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Order {
+    n: u32,
+}
+
+struct Pool;
+
+fn orders() -> Stream<Order> {
+    Stream::new("orders", |o: &Order| o.n.into())
+}
+
+/// What a worker of this app says instead of starting.
+async fn refusal(app: App) -> String {
+    let connected = app.redis("memory://").connect().await;
+    match connected {
+        Ok(connected) => connected.work_until(std::future::ready(())).await.unwrap_err().to_string(),
+        Err(failure) => failure.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn an_app_with_nothing_to_run_is_told_how_handlers_are_lost() {
+    let told = refusal(App::bare("shop")).await;
+
+    assert!(told.contains("`shop` has nothing to run") && told.contains("use my_handlers as _;"), "{told}");
+}
+
+#[tokio::test]
+async fn two_processors_of_one_name_are_named_with_both_places() {
+    let mut app = App::bare("shop");
+    app.processor(&orders(), async |_: Order| {}).name("billing");
+    app.processor(&orders(), async |_: Order| {}).name("billing");
+
+    let told = refusal(app).await;
+
+    assert!(told.contains("two processors are named `billing`"), "{told}");
+    assert_eq!(told.matches("start.rs:").count(), 2, "{told}");
+}
+
+#[tokio::test]
+async fn a_closure_needs_a_name_and_a_function_has_one() {
+    async fn billing(_: Order) {}
+    let mut app = App::bare("shop");
+    app.processor(&orders(), async |_: Order| {});
+    let told = refusal(app).await;
+    assert!(told.contains("has no name: add .name(\"..\")"), "{told}");
+
+    let mut app = App::bare("shop").redis("memory://");
+    app.processor(&orders(), billing);
+    app.connect().await.unwrap().work_until(std::future::ready(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_that_nobody_gives_is_asked_for_by_its_type() {
+    let mut app = App::bare("shop");
+    app.processor(&orders(), async |_: Order, _: State<Pool>| {}).name("billing");
+
+    let told = refusal(app).await;
+
+    assert!(told.contains("`billing`") && told.contains("Pool") && told.contains("App::state"), "{told}");
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_made_ends_the_start_with_its_reason() {
+    let mut app = App::bare("shop").state_with(async |_| Err::<Pool, _>(runnel::Error::from("no such host")));
+    app.processor(&orders(), async |_: Order, _: State<Pool>| {}).name("billing");
+
+    let failure = app.redis("memory://").connect().await.unwrap().work_until(std::future::pending()).await.unwrap_err();
+
+    let cause = std::error::Error::source(&failure).map(ToString::to_string);
+    assert!(failure.to_string().contains("Pool"), "{failure}");
+    assert_eq!(cause.as_deref(), Some("no such host"));
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_part_of_a_key_is_refused() {
+    let told = refusal(App::bare("sh.op")).await;
+
+    assert!(told.contains("`sh.op` cannot be the name of an app"), "{told}");
+}
+
+#[tokio::test]
+async fn all_mistakes_are_told_at_once() {
+    let mut app = App::bare("shop");
+    app.processor(&orders(), async |_: Order| {}).name("bil:ling").lock_expiry(Duration::from_millis(1));
+    app.processor(&orders(), async |_: Vec<Order>| {}).name("warehouse");
+
+    let told = refusal(app).await;
+
+    for part in ["3 things are wrong", "bil:ling", "`lock_expiry` (1ms) must be at least 500 ms", "`batch = 500`"] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_static_stream_without_an_app_says_where_it_can_be_used() {
+    let failure = orders().send(Order { n: 1 }).await.unwrap_err();
+
+    assert!(failure.to_string().contains("no app is running here"), "{failure}");
+    assert!(failure.to_string().contains("runnel::spawn"), "{failure}");
+}
