@@ -70,8 +70,10 @@ impl MemoryBroker {
         F: Fn(&mut Store, ServerTime) -> T + Clone + Send + 'static,
     {
         let journey = self.link.journey(operation, steps.len());
-        let server = self.world.server();
+        let (server, heard) = (self.world.server(), self.link.heard());
         self.travel(journey.there).await;
+        // What waits for a connection to come back dies with it, if that comes back to another server.
+        let server = if self.link.heard() == heard { server } else { GONE };
         let mut answers: Vec<_> = steps
             .into_iter()
             .zip(journey.faults)
@@ -118,6 +120,9 @@ impl MemoryBroker {
         if fault == Some(Fault::LostReply) { Err(unclear(operation)) } else { Ok(answer) }
     }
 }
+
+/// No server has this number.
+const GONE: u64 = 0;
 
 fn unclear(operation: Operation) -> BrokerError {
     BrokerError::Unclear { address: ADDRESS.into(), doing: operation.doing() }

@@ -70,6 +70,11 @@ impl Link {
         }
     }
 
+    /// How often the server has changed, as far as this side knows.
+    pub(super) fn heard(&self) -> u64 {
+        *self.heard.borrow()
+    }
+
     pub(super) fn server_changes(&self) -> watch::Receiver<u64> {
         self.heard.subscribe()
     }

@@ -18,6 +18,8 @@ pub(super) struct Log {
     pub(super) added: u64,
     /// The highest id ever deleted from the middle. Trimming does not count.
     highest_deleted: EventId,
+    /// The highest id ever trimmed.
+    highest_cut: EventId,
     pub(super) groups: BTreeMap<String, ConsumerGroup>,
 }
 
@@ -117,7 +119,9 @@ impl Log {
     /// Removes every entry before an id (XTRIM MINID). Answers what was removed.
     pub(super) fn cut_before(&mut self, id: EventId) -> Vec<EventId> {
         let kept = self.entries.split_off(&id);
-        std::mem::replace(&mut self.entries, kept).into_keys().collect()
+        let cut = std::mem::replace(&mut self.entries, kept);
+        self.highest_cut = cut.last_key_value().map_or(self.highest_cut, |(id, _)| *id);
+        cut.into_keys().collect()
     }
 
     /// Removes the oldest entries beyond so many (XTRIM MAXLEN). Answers what was removed.
@@ -125,7 +129,7 @@ impl Log {
         let surplus = self.len().saturating_sub(keep) as usize;
         match self.entries.keys().nth(surplus).copied() {
             Some(first_kept) => self.cut_before(first_kept),
-            None => std::mem::take(&mut self.entries).into_keys().collect(),
+            None => self.cut_before(EventId::MAX),
         }
     }
 
@@ -146,7 +150,7 @@ impl Log {
         }
         if !lost.is_empty() {
             self.added -= lost.len() as u64;
-            self.last = self.entries.last_key_value().map_or(EventId::ZERO, |(id, _)| *id);
+            self.last = self.entries.last_key_value().map_or(self.highest_cut, |(id, _)| *id);
         }
         lost
     }
