@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::broker::{Broker, Commit, Committed};
 use crate::clock::{self, Instant};
@@ -21,7 +21,9 @@ impl Committer {
     /// The way, and the task that must be run.
     pub(super) fn new(broker: Arc<dyn Broker>, linger: Duration) -> (Self, impl Future<Output = ()> + Send) {
         let (way, calls) = mpsc::unbounded_channel();
-        (Self(way.clone()), Desk { broker, linger, way, calls, lingering: Vec::new(), again: Vec::new() }.run())
+        let server_changes = broker.server_changes();
+        let desk = Desk { broker, server_changes, linger, way: way.clone(), calls, lingering: Vec::new(), again: Vec::new() };
+        (Self(way), desk.run())
     }
 
     /// Passes on what a ledger said.
@@ -35,6 +37,7 @@ impl Committer {
 
 struct Desk {
     broker: Arc<dyn Broker>,
+    server_changes: watch::Receiver<u64>,
     linger: Duration,
     way: mpsc::UnboundedSender<Arc<Ledger>>,
     calls: mpsc::UnboundedReceiver<Arc<Ledger>>,
@@ -53,7 +56,8 @@ impl Desk {
             let mut batch: Vec<(Arc<Ledger>, Commit)> = std::mem::take(&mut self.again);
             batch
                 .extend(ready.drain(..).filter_map(|ledger: Arc<Ledger>| ledger.take().map(|commit| (ledger, commit))));
-            batch.retain(|(ledger, _)| !ledger.lost.is_cancelled());
+            let server = *self.server_changes.borrow();
+            batch.retain(|(ledger, _)| ledger.is_of(server));
             if batch.is_empty() {
                 continue;
             }

@@ -19,6 +19,8 @@ const ENOUGH: u64 = 64;
 pub(super) struct Ledger {
     pub(super) place: Place,
     pub(super) fence: Fence,
+    /// Which server gave it to us: how often the server had changed when it was asked.
+    pub(super) server: u64,
     /// Cancelled when the place is no longer ours, by whatever has found out.
     pub(super) lost: CancellationToken,
     book: Mutex<Book>,
@@ -56,7 +58,7 @@ pub(super) enum Call {
 }
 
 impl Ledger {
-    pub(super) fn new(place: Place, fence: Fence, owned: &Owned, lost: CancellationToken) -> Self {
+    pub(super) fn new(place: Place, fence: Fence, server: u64, owned: &Owned) -> Self {
         let book = Book {
             settlement: Settlement::new(owned.position, owned.done.iter().copied()),
             entries_read: owned.entries_read,
@@ -71,7 +73,7 @@ impl Ledger {
             queued: false,
             urgent: false,
         };
-        Self { place, fence, lost, book: Mutex::new(book), answered: Notify::new() }
+        Self { place, fence, server, lost: CancellationToken::new(), book: Mutex::new(book), answered: Notify::new() }
     }
 
     fn book(&self) -> std::sync::MutexGuard<'_, Book> {
@@ -161,6 +163,15 @@ impl Ledger {
     }
 
     // --- the committer's side ----------------------------------------------------------------------------------------
+
+    /// Whether it may be committed on this server. Another one may not have the events that were settled: a commit
+    /// would pass those that get their ids there. Finds out before anybody else has told us.
+    pub(super) fn is_of(&self, server: u64) -> bool {
+        if self.server != server {
+            self.lost.cancel();
+        }
+        !self.lost.is_cancelled()
+    }
 
     pub(super) fn is_urgent(&self) -> bool {
         self.book().urgent

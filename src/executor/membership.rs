@@ -139,6 +139,13 @@ impl Membership {
         self.plan.of(&self.me).collect()
     }
 
+    /// The stopped partitions, if it is for us to see whether they still are: one member does.
+    pub(super) fn stopped_to_look_at(&self) -> Vec<Partition> {
+        let alive = self.roster.alive();
+        let is_for_us = alive.iter().map(|member| member.name).min() == Some(&*self.me);
+        self.stopped.iter().filter(|_| is_for_us).map(|(partition, _)| *partition).collect()
+    }
+
     /// What the group was told about a stopped partition.
     pub(super) fn told_stopped(&self, partition: Partition) -> Option<&Stop> {
         self.stopped.iter().find(|(p, _)| *p == partition).map(|(_, stop)| stop)

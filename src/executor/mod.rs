@@ -39,7 +39,7 @@ use committer::Committer;
 use holding::Holding;
 use lane::LaneEnd;
 use membership::{Beaten, Membership};
-use rebalance::{Place, Wish};
+use rebalance::{Asked, Place, Wish};
 
 /// What all executors of a worker share.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ enum Report {
     Beaten(Beaten),
     Swapped(Result<Swapped, BrokerError>),
     Bell(EventId),
-    Acquired { partition: Partition, sent: Instant, answer: Result<Acquired, BrokerError> },
+    Acquired { partition: Partition, asked: Asked, answer: Result<Acquired, BrokerError> },
     Ended { partition: Partition, end: LaneEnd },
     Renewed { sent: Instant, answers: Vec<upkeep::Renewal> },
     Done,
@@ -90,6 +90,7 @@ pub(crate) struct Executor {
     places: BTreeMap<Partition, Place>,
     wishes: BTreeMap<Partition, Wish>,
     committer: Committer,
+    server_changes: watch::Receiver<u64>,
     tasks: Tasks<Report>,
     lanes: Tasks<Report>,
     /// A beat was answered since the plan was last looked at: what was proposed without could only be outrun again.
@@ -106,6 +107,7 @@ pub(crate) struct Executor {
     next_beat: Instant,
     next_renewal: Instant,
     next_trim: Instant,
+    next_look: Instant,
 }
 
 /// Between trims of partitions whose position has moved.
@@ -126,6 +128,7 @@ impl Executor {
             places: BTreeMap::new(),
             wishes: BTreeMap::new(),
             committer,
+            server_changes: around.handle.broker().server_changes(),
             tasks,
             lanes: Tasks::behind(&around.gate),
             has_news: false,
@@ -139,6 +142,7 @@ impl Executor {
             next_beat: now,
             next_renewal: now + manner.lock_expiry / 3,
             next_trim: now + TRIM_EVERY,
+            next_look: now,
             spec,
             manner,
             group,
@@ -148,7 +152,7 @@ impl Executor {
 
     /// Runs until it is drained. Dropping it drops everything it owns, unreleased.
     pub(crate) async fn run(mut self) {
-        let mut server_changes = self.around.handle.broker().server_changes();
+        let mut server_changes = self.server_changes.clone();
         self.listen_for_the_bell(EventId::ZERO);
         let (drain, abort) = (self.around.drain.clone(), self.around.abort.clone());
         while !drain.is_cancelled() {
@@ -229,6 +233,9 @@ impl Executor {
         if now >= self.next_trim {
             self.trim(now);
         }
+        if now >= self.next_look {
+            self.look_at_stopped(now);
+        }
         if !self.proposing
             && std::mem::take(&mut self.has_news)
             && let Some(proposal) = self.membership.proposal(now)
@@ -297,7 +304,7 @@ impl Executor {
                 self.replan(now);
                 if self.beating { self.beat_again = true } else { self.beat(now) }
             }
-            Report::Acquired { partition, sent, answer } => self.acquired(partition, sent, answer, now),
+            Report::Acquired { partition, asked, answer } => self.acquired(partition, asked, answer, now),
             Report::Ended { partition, end } => self.ended(partition, end, now),
             Report::Renewed { sent, answers } => self.renewed(sent, answers),
             Report::Done => {}
@@ -320,6 +327,7 @@ impl Executor {
                 if self.membership.answered(beaten.sent, beaten.received, &roll) {
                     self.replan(now);
                 }
+                self.contradict_stops();
             }
             Err(error) => {
                 self.trouble(&error, "beats");
@@ -377,6 +385,7 @@ impl Executor {
         }
         self.places.values().for_each(|place| place.holding.ledger.lost.cancel());
         self.next_beat = clock::now();
+        self.register_again();
     }
 }
 

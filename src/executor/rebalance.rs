@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::broker::{Acquire, Acquired, BrokerError, Fence, Note, Owned, Source, Stop, StopKind};
 use crate::clock::{self, Instant};
 use crate::decide::lease::Lease;
@@ -29,6 +27,14 @@ pub(super) struct Wish {
     /// What we had of it before, to be given up first: what was sent under it must not count any more.
     before: Option<Fence>,
     pub(super) asked: bool,
+}
+
+/// When and whom we asked for a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// How often the server had changed.
+    pub(super) server: u64,
+    pub(super) sent: Instant,
 }
 
 impl Executor {
@@ -67,21 +73,21 @@ impl Executor {
             start: self.manner.start,
             joined: self.membership.since().unwrap_or_default(),
         };
-        let broker = self.around.handle.broker().clone();
+        let (broker, changes) = (self.around.handle.broker().clone(), self.server_changes.clone());
         self.tasks.start(async move {
             if let Some(fence) = before {
                 // Without an answer we only have to wait for our own old lease to lapse.
                 let _ = broker.release(&place, &fence, None).await;
             }
-            let sent = clock::now();
-            Report::Acquired { partition, sent, answer: broker.acquire(&request).await }
+            let asked = Asked { server: *changes.borrow(), sent: clock::now() };
+            Report::Acquired { partition, asked, answer: broker.acquire(&request).await }
         });
     }
 
     pub(super) fn acquired(
         &mut self,
         partition: Partition,
-        sent: Instant,
+        asked: Asked,
         answer: Result<Acquired, BrokerError>,
         now: Instant,
     ) {
@@ -96,7 +102,7 @@ impl Executor {
                 if self.membership.told_stopped(partition).is_some() {
                     self.note_stopped(partition, None);
                 }
-                self.open(partition, nonce.unwrap_or_default(), owned, sent);
+                self.open(partition, nonce.unwrap_or_default(), owned, asked);
             }
             Ok(Acquired::Held { by, wait }) => {
                 tracing::debug!(%processor, %partition, %by, ?wait, "another worker still owns the partition");
@@ -128,12 +134,16 @@ impl Executor {
         }
     }
 
-    fn open(&mut self, partition: Partition, nonce: Arc<str>, owned: Box<Owned>, sent: Instant) {
+    fn open(&mut self, partition: Partition, nonce: Arc<str>, owned: Box<Owned>, asked: Asked) {
         self.tell_notes(partition, &owned.notes);
         let fence = Fence { nonce, epoch: owned.epoch };
         let place = self.place_of(partition);
-        let ledger = Arc::new(Ledger::new(place, fence, &owned, CancellationToken::new()));
-        let lease = Lease::new(sent, self.manner.lock_expiry, self.manner.grace_period);
+        let ledger = Arc::new(Ledger::new(place, fence, asked.server, &owned));
+        if *self.server_changes.borrow() != asked.server {
+            // The server that answered is gone already.
+            ledger.lost.cancel();
+        }
+        let lease = Lease::new(asked.sent, self.manner.lock_expiry, self.manner.grace_period);
         let holding = Arc::new(Holding::new(ledger, lease, owned.position));
         let tenancy = Arc::new(Tenancy {
             handle: self.around.handle.clone(),
@@ -170,6 +180,14 @@ impl Executor {
                 note => tracing::warn!(%processor, %partition, ?note, "found while looking after the partition"),
             }
         }
+    }
+
+    /// What we own is not stopped, whatever the group was told: that word came late. Without this a plan would take the
+    /// partition from us and give it to nobody.
+    pub(super) fn contradict_stops(&mut self) {
+        let told = self.places.keys().filter(|partition| self.membership.told_stopped(**partition).is_some());
+        let told: Vec<Partition> = told.copied().collect();
+        told.into_iter().for_each(|partition| self.note_stopped(partition, None));
     }
 
     /// Tells the group, for the next plan.

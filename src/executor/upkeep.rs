@@ -1,9 +1,12 @@
-//! Keeps what is owned: renews leases, trims what every processor has settled.
+//! Keeps what is owned: renews leases, trims what every processor has settled. Finds out which partitions are not stopped
+//! any more although the group was told so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::broker::{BrokerError, Note, Renewed, Trimmed};
+use crate::broker::{Broker, BrokerError, Group, Note, Renewed, Trimmed};
 use crate::clock::{self, Instant};
+use crate::event::Partition;
 
 use super::holding::Holding;
 use super::{AGAIN, Executor, Report, TRIM_EVERY};
@@ -69,6 +72,20 @@ impl Executor {
         }
     }
 
+    /// A changed server may have lost what made retention wait for this processor. Nothing is trimmed before all have
+    /// had time to say it again.
+    pub(super) fn register_again(&mut self) {
+        self.next_trim = clock::now() + TRIM_EVERY;
+        let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
+        self.tasks.start(async move {
+            while let Err(error) = broker.register(&group).await {
+                tracing::debug!(processor = %group.processor, %error, "registering again with a changed server is interrupted");
+                clock::sleep(Duration::from_millis(200)).await;
+            }
+            Report::Done
+        });
+    }
+
     /// Trims the partitions whose position has moved since the last time.
     pub(super) fn trim(&mut self, now: Instant) {
         self.next_trim = now + TRIM_EVERY;
@@ -96,4 +113,37 @@ impl Executor {
             Report::Done
         });
     }
+
+    /// Partitions that the group believes to be stopped are nobody's. A word that arrived late would leave one so for
+    /// ever, so one member looks now and then whether the mark is still there.
+    pub(super) fn look_at_stopped(&mut self, now: Instant) {
+        self.next_look = now + LOOK_EVERY;
+        let stopped = self.membership.stopped_to_look_at();
+        if stopped.is_empty() {
+            return;
+        }
+        let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
+        self.tasks.start(async move {
+            match clear_what_is_over(&*broker, &group, &stopped).await {
+                Ok(()) => {}
+                Err(error) => tracing::debug!(processor = %group.processor, %error, "stopped partitions cannot be looked at"),
+            }
+            Report::Done
+        });
+    }
 }
+
+async fn clear_what_is_over(broker: &dyn Broker, group: &Group, stopped: &[Partition]) -> Result<(), BrokerError> {
+    for partition in broker.survey(&group.stream).await? {
+        let ours = partition.groups.iter().find(|found| found.name == *group.processor);
+        let Some(fence) = ours.and_then(|found| found.fence.as_ref()) else { continue };
+        if fence.stop.is_none() && stopped.contains(&partition.partition) {
+            tracing::info!(processor = %group.processor, partition = %partition.partition, "the partition is not stopped any more");
+            broker.note_stopped(group, partition.partition, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Between looks at stopped partitions.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
