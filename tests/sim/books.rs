@@ -15,7 +15,6 @@ pub struct Books {
     logs: BTreeMap<u32, Log>,
     places: BTreeMap<Place, State>,
     plans: BTreeMap<String, u64>,
-    nonces: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -49,7 +48,6 @@ impl Books {
             logs: BTreeMap::new(),
             places: BTreeMap::new(),
             plans: BTreeMap::new(),
-            nonces: BTreeSet::new(),
         }
     }
 
@@ -204,9 +202,6 @@ impl Books {
         let who = || format!("{place:?}: {} in epoch {epoch}", owner.worker);
         if epoch <= state.epoch {
             problems.push(format!("C1 {} comes after epoch {}", who(), state.epoch));
-        }
-        if !self.nonces.insert(owner.nonce.clone()) {
-            problems.push(format!("C1 {} has a nonce that was used before", who()));
         }
         if let Some(before) = &state.owner {
             let held = owner.since.saturating_sub(before.since);

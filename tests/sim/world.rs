@@ -185,7 +185,9 @@ impl<'a> World<'a> {
                 self.replica = (memory.checkpoint(), clock::now());
             }
             Peril::LoseTail => {
-                memory.lose_tail(&place.group.stream, place.partition, self.chance.usize(1..6));
+                // A replica that has a commit has what was sent before it.
+                let open = self.open_events(place.partition);
+                memory.lose_tail(&place.group.stream, place.partition, self.chance.usize(1..6).min(open));
                 if self.chance.bool() {
                     self.clock_jumped = true;
                     memory.jump(-self.chance.i64(0..2_000));
@@ -231,6 +233,14 @@ impl<'a> World<'a> {
             },
         };
         self.app.intervene(&place.group.processor, place.partition, change).await;
+    }
+
+    /// How many events of a partition no processor has committed.
+    fn open_events(&self, partition: Partition) -> usize {
+        let partitions = self.app.memory().snapshot().partitions;
+        let Some(found) = partitions.iter().find(|found| found.partition == partition) else { return 0 };
+        let furthest = found.fences.iter().map(|(_, fence, _)| fence.position).max().unwrap_or_default();
+        found.entries.iter().filter(|(id, _)| *id > furthest).count()
     }
 
     fn position(&self, place: &Place) -> EventId {
