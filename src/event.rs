@@ -41,6 +41,15 @@ impl EventId {
         Self { ms, seq }
     }
 
+    /// The least id after this one; itself if there is none.
+    pub(crate) fn next(self) -> Self {
+        match (self.seq.checked_add(1), self.ms.checked_add(1)) {
+            (Some(seq), _) => Self::new(self.ms, seq),
+            (None, Some(ms)) => Self::new(ms, 0),
+            (None, None) => self,
+        }
+    }
+
     /// Reads `ms-seq`, or `ms` alone as `ms-0`. Nothing else: no signs, no blanks.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let dash = text.iter().position(|&b| b == b'-');
@@ -205,6 +214,13 @@ mod tests {
         for bad in ["", "-", "5-", "-3", "+5", " 5", "5-3-1", "18446744073709551616"] {
             assert!(bad.parse::<EventId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn after_the_last_id_of_a_millisecond_comes_the_next_millisecond() {
+        assert_eq!(EventId::new(5, 3).next(), EventId::new(5, 4));
+        assert_eq!(EventId::new(5, u64::MAX).next(), EventId::new(6, 0));
+        assert_eq!(EventId::MAX.next(), EventId::MAX);
     }
 
     #[test]

@@ -174,6 +174,53 @@ pub enum Note {
     ReadPositionAhead,
 }
 
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::GroupRecreated => f.write_str(
+                "the consumer group was missing: it is made again where this processor was, and nothing is skipped",
+            ),
+            Self::Begun => f.write_str("there was neither a group nor a position: begun at the configured start"),
+            Self::Migrated { pending, done } => write!(
+                f,
+                "consumers of XREADGROUP used the group before: their {pending} pending events will be processed, and the {done} \
+                 acknowledged ones above the lowest of those not again; make sure that these consumers have stopped"
+            ),
+            Self::MigratedWithRepeats => f.write_str(
+                "consumers of XREADGROUP used the group before and left a pending event far behind: everything after it will be \
+                 processed again, because too many acknowledged events lie above it",
+            ),
+            Self::ForeignConsumers => f.write_str(
+                "somebody else reads with XREADGROUP in this group: that is undone, and work goes on where it was; let them read \
+                 in a group of their own",
+            ),
+            Self::MovedBack { from, to } => write!(
+                f,
+                "the group was moved back from {from} to {to} by hand: the events after {to} will be processed again"
+            ),
+            Self::ForwardMoveIgnored { to } => write!(
+                f,
+                "the group was moved forward to {to} by hand, which is ignored: nothing is skipped; to skip, use `processor \
+                 reset`"
+            ),
+            Self::TailLost { from, to } => write!(
+                f,
+                "the position {from} lay beyond the end of the stream: the server has lost its last events (a fail-over or a \
+                 restart?); work goes on after {to}"
+            ),
+            Self::Gap { entries } => write!(
+                f,
+                "{entries} events were deleted or trimmed by hand before they were processed: they are lost, and work goes on \
+                 after them"
+            ),
+            Self::ReadPositionAhead => f.write_str(
+                "events were read that the stream no longer has: the server has lost its last events (a fail-over or a restart?); \
+                 the partition is acquired again",
+            ),
+        }
+    }
+}
+
 /// Why a place is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

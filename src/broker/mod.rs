@@ -49,7 +49,7 @@ pub enum BrokerError {
         doing: &'static str,
     },
     /// Certainly not done: the store said no.
-    #[error("{address} refused {doing}: {code} {message}")]
+    #[error("{address} refused {doing}: {code} {message}{advice}", advice = advice(code))]
     Refused {
         /// Who refused, without secrets.
         address: String,
@@ -108,6 +108,20 @@ impl BrokerError {
     /// Whether the operation certainly did not happen.
     pub fn is_certain(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Refused { .. })
+    }
+}
+
+/// What whoever reads a refusal can do about it, where that is the same whatever was asked.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "NOPERM" => "; the command `acl` prints the rules that runnel's users need",
+        "WRONGTYPE" => "; something else has written this key: delete or rename it, or use another key_prefix",
+        "OOM" => {
+            "; the server's memory is full: raise its maxmemory, or let workers settle more so that it can be trimmed"
+        }
+        "MISCONF" => "; the server cannot write to its disk: see its log",
+        "READONLY" => "; it is a replica now: name the address of its primary, or wait for the fail-over to end",
+        _ => "",
     }
 }
 

@@ -356,6 +356,6 @@ impl Lane {
     /// The next event's id if it is known, else the least one it could have.
     fn next_id(&self) -> EventId {
         let position = self.ledger().position();
-        self.queue.front().map_or(EventId::new(position.ms, position.seq + 1), |entry| entry.id)
+        self.queue.front().map_or_else(|| position.next(), |entry| entry.id)
     }
 }

@@ -350,7 +350,13 @@ impl Executor {
                     self.beat(now)
                 }
             }
-            Err(error) => tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed"),
+            Err(error) if error.is_transient() => {
+                tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed")
+            }
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::warn!(processor = %self.group.processor, %error, "a plan could not be installed: the next beat tries again");
+            }
         }
     }
 

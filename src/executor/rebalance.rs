@@ -176,8 +176,8 @@ impl Executor {
         for note in notes {
             let processor = &self.group.processor;
             match note {
-                Note::Begun => tracing::debug!(%processor, %partition, "begins at the configured start"),
-                note => tracing::warn!(%processor, %partition, ?note, "found while looking after the partition"),
+                Note::Begun => tracing::debug!(%processor, %partition, "{note}"),
+                note => tracing::warn!(%processor, %partition, "{note}"),
             }
         }
     }

@@ -55,6 +55,17 @@ impl Worker {
     }
 }
 
+/// An error with its causes, as the command line prints it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
 /// What a handler was given, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal<T = Order>(Arc<Mutex<Vec<T>>>);

@@ -11,7 +11,7 @@ use runnel::broker::{Broker, FenceFacts, Group, Place};
 use runnel::prelude::*;
 use runnel::settings::RedisUrl;
 
-use crate::support::{Options, Server, eventually};
+use crate::support::{Options, Server, eventually, eventually_some};
 
 /// What the scenarios send.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,11 @@ impl Ground {
     pub(crate) fn alone(options: Options) -> Self {
         let server = Server::start(options);
         Self { url: server.url(), prefix: String::new(), alone: Some(server) }
+    }
+
+    /// On somebody else's server, as whoever the URL says.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, prefix: String::new(), alone: None }
     }
 
     /// The server of its own.
@@ -147,7 +152,9 @@ impl Ground {
 
     /// A partition of `orders` as the processor `billing` has it.
     pub(crate) async fn place(&self, partition: u32) -> Place {
-        let stream = self.broker().await.stream("orders").await.unwrap().expect("the stream was declared");
+        let broker = self.broker().await;
+        let declared = async || broker.stream("orders").await.unwrap();
+        let stream = eventually_some("the stream is declared", declared).await;
         Place { group: Group { stream: stream.into(), processor: "billing".into() }, partition: Partition(partition) }
     }
 

@@ -26,6 +26,13 @@ mod crew;
 mod ground;
 mod logs;
 
+mod acl;
+mod bad_entries;
+mod bad_keys;
+mod declared;
+mod full_memory;
 mod hands;
 mod main_job;
 mod python;
+mod refusals;
+mod sending;

@@ -266,11 +266,15 @@ impl Connection {
     }
 
     fn refused(&self, doing: &'static str, error: &ServerError) -> BrokerError {
+        let message = error.details().unwrap_or_default();
+        // What a user may not do inside a script is a plain error to Redis and Valkey, in words of their own.
+        let forbidden = ["ACL failure in script", "The user executing the script can't"];
+        let code = if forbidden.iter().any(|words| message.starts_with(words)) { "NOPERM" } else { error.code() };
         BrokerError::Refused {
             address: self.target.address.clone(),
             doing,
-            code: error.code().to_owned(),
-            message: error.details().unwrap_or_default().to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
         }
     }
 

@@ -85,8 +85,9 @@ pub(super) async fn append(redis: &Redis, stream: &StreamRef, entries: Vec<NewEn
     };
     let mut answers = answers.into_iter();
     let mut ids = Vec::with_capacity(entries.len());
-    for answer in answers.by_ref().take(entries.len()) {
+    for (entry, answer) in entries.iter().zip(answers.by_ref().take(entries.len())) {
         let id = answer.and_then(|value| reply::id(value).map_err(|why| redis.connection.unexpected(DOING, why)));
+        let id = id.map_err(|error| scripts::name_the_key(error, &redis.keys.partition(stream, entry.partition)));
         ids.push(match &shortfall {
             None => id,
             Some(shortfall) => id.and_then(|id| Err(redis.not_durable(id, shortfall))),
