@@ -342,7 +342,10 @@ impl Executor {
                     self.beat(now)
                 }
             }
-            Err(error) => tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed"),
+            Err(error) => {
+                tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed: looking again soon");
+                self.next_beat = self.next_beat.min(now + Duration::from_millis(200));
+            }
         }
     }
 
