@@ -48,10 +48,12 @@ fn measure(partitions: u32, time: Duration) -> runnel::Result {
     let server = Server::start()?;
     let mut control = Client::connect(server.port)?;
     let ground = Ground { port: server.port, app: "idle".into(), partitions, lease: LEASE };
+    let began = process::now();
     let worker = Process::start(&ground)?;
     wait_until_all_is_owned(&ground, &mut control)?;
-    // What was started is over: a beat, a renewal and a blocking read of each have passed.
-    std::thread::sleep(LEASE / 2);
+    let owned_after = process::now() - began;
+    // What was begun is over: every partition was read, looked at for trimming, and waits in a blocking read.
+    std::thread::sleep(LEASE);
 
     let (before, busy_before, redis_before) = (sent(&mut control)?, worker.cpu()?, redis_cpu(&mut control)?);
     std::thread::sleep(time);
@@ -70,7 +72,11 @@ fn measure(partitions: u32, time: Duration) -> runnel::Result {
         100.0 * redis / time.as_secs_f64(),
     );
     let each = calls.iter().filter(|(_, calls)| **calls > 0);
-    println!("{:>10}{}", "", each.map(|(name, calls)| format!("  {name} {:.1}", a_second(*calls))).collect::<String>());
+    println!(
+        "{:>10}  owned after {owned_after:.2?};{}",
+        "",
+        each.map(|(name, calls)| format!("  {name} {:.1}", a_second(*calls))).collect::<String>()
+    );
     Ok(())
 }
 
