@@ -46,7 +46,6 @@ impl Roster {
     }
 
     /// Who was alive at the last beat, by name.
-    #[cfg(test)]
     pub(crate) fn alive(&self) -> Vec<Candidate<'_>> {
         self.members().filter(|(_, alive)| *alive).map(|(member, _)| candidate(member)).collect()
     }

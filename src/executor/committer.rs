@@ -22,7 +22,8 @@ impl Committer {
     pub(super) fn new(broker: Arc<dyn Broker>, linger: Duration) -> (Self, impl Future<Output = ()> + Send) {
         let (way, calls) = mpsc::unbounded_channel();
         let server_changes = broker.server_changes();
-        let desk = Desk { broker, server_changes, linger, way: way.clone(), calls, lingering: Vec::new(), again: Vec::new() };
+        let desk =
+            Desk { broker, server_changes, linger, way: way.clone(), calls, lingering: Vec::new(), again: Vec::new() };
         (Self(way), desk.run())
     }
 

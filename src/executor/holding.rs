@@ -74,6 +74,7 @@ impl Holding {
 
     pub(super) fn renewal(&self, ttl: std::time::Duration) -> Renew {
         let read = *self.read.lock().expect("no code panics while it holds this lock");
+        self.ledger.renewing();
         Renew { place: self.ledger.place.clone(), fence: self.ledger.fence.clone(), ttl, read }
     }
 }

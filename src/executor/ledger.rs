@@ -41,6 +41,8 @@ struct Book {
     known: u64,
     /// Events settled since the last commit was made.
     fresh: u64,
+    /// The last commit when a renewal was sent at rest: only then the store's count is ours.
+    renewing_after: Option<u64>,
     /// Whether the committer has it in its queue, and must not wait with it.
     queued: bool,
     urgent: bool,
@@ -70,6 +72,7 @@ impl Ledger {
             sent: 0,
             known: 0,
             fresh: 0,
+            renewing_after: None,
             queued: false,
             urgent: false,
         };
@@ -221,18 +224,18 @@ impl Ledger {
         call
     }
 
-    /// The number of the last commit, if nothing is being said: what a renewal that is sent now will find.
-    pub(super) fn at_rest(&self) -> Option<u64> {
-        let book = self.book();
-        (!book.under_way && book.said == book.sent).then_some(book.n)
+    /// A renewal is going to be sent.
+    pub(super) fn renewing(&self) {
+        let mut book = self.book();
+        book.renewing_after = book.is_at_rest().then_some(book.n);
     }
 
-    /// A renewal has found another number of entries read. Only taken over if nothing was committed since before it was
-    /// sent: it may have looked before a commit, and its answer have come after.
-    pub(super) fn repaired(&self, sent_at: Option<u64>, entries_read: Option<u64>) {
-        let is_at_rest = self.at_rest();
-        if is_at_rest.is_some() && is_at_rest == sent_at {
-            self.book().entries_read = entries_read;
+    /// A renewal has found this number of entries read. Only taken over if nothing was committed since it was sent: its
+    /// answer may be heard after that of a later commit, whose count would be lost, and be missed as a gap.
+    pub(super) fn repaired(&self, entries_read: Option<u64>) {
+        let mut book = self.book();
+        if book.is_at_rest() && book.renewing_after == Some(book.n) {
+            book.entries_read = entries_read;
         }
     }
 
@@ -242,6 +245,11 @@ impl Ledger {
 }
 
 impl Book {
+    /// Everything that was said is known to the store.
+    fn is_at_rest(&self) -> bool {
+        !self.under_way && self.said == self.sent
+    }
+
     fn say(&mut self, entries: u64, at_once: bool) -> Call {
         self.said += 1;
         self.fresh += entries;
@@ -260,5 +268,71 @@ impl Book {
         }
         self.queued = true;
         if self.urgent { Call::Now } else { Call::Soon }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Group, KeyLayout, StreamFacts};
+    use crate::event::Partition;
+
+    fn ledger() -> Ledger {
+        let facts = StreamFacts {
+            name: "orders".into(),
+            layout_version: 1,
+            partitions: 1,
+            slot_groups: 1,
+            keys: KeyLayout::Runnel,
+            partitioner: "xxh64".into(),
+            codec: "json".into(),
+            created: 0,
+        };
+        let owned = Owned {
+            epoch: crate::broker::Epoch(7),
+            position: EventId::ZERO,
+            last: EventId::ZERO,
+            n: 0,
+            entries_read: Some(0),
+            unclean: false,
+            seen: EventId::ZERO,
+            front: None,
+            done: Vec::new(),
+            notes: Vec::new(),
+        };
+        let group = Group { stream: facts.into(), processor: "billing".into() };
+        let fence = Fence { nonce: "nonce".into(), epoch: owned.epoch };
+        Ledger::new(Place { group, partition: Partition(0) }, fence, 0, &owned)
+    }
+
+    /// Settles an event and answers how many entries its commit says were read.
+    fn commits(ledger: &Ledger, id: u64) -> Option<u64> {
+        ledger.started(EventId::new(id, 0));
+        ledger.settled(EventId::new(id, 0), 1, true);
+        let commit = ledger.take().unwrap();
+        ledger.applied();
+        commit.entries_read
+    }
+
+    #[test]
+    fn a_renewal_that_a_commit_has_overtaken_does_not_count_back() {
+        let ledger = ledger();
+
+        ledger.renewing();
+        assert_eq!(commits(&ledger, 1), Some(1));
+        ledger.repaired(Some(0));
+
+        assert_eq!(commits(&ledger, 2), Some(2));
+    }
+
+    #[test]
+    fn a_renewal_at_rest_repairs_the_count() {
+        let ledger = ledger();
+        commits(&ledger, 1);
+
+        ledger.renewing();
+        ledger.repaired(Some(5));
+
+        assert_eq!(commits(&ledger, 2), Some(6));
     }
 }

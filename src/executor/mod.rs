@@ -350,12 +350,18 @@ impl Executor {
                     self.beat(now)
                 }
             }
-            Err(error) if error.is_transient() => {
-                tracing::debug!(processor = %self.group.processor, %error, "a plan could not be installed")
-            }
             Err(error) => {
-                let error = crate::error::chain(&error);
-                tracing::warn!(processor = %self.group.processor, %error, "a plan could not be installed: the next beat tries again");
+                let text = crate::error::chain(&error);
+                let processor = &self.group.processor;
+                match error.is_transient() {
+                    true => {
+                        tracing::debug!(%processor, error = %text, "a plan could not be installed: looking again soon")
+                    }
+                    false => {
+                        tracing::warn!(%processor, error = %text, "a plan could not be installed: looking again soon")
+                    }
+                }
+                self.next_beat = self.next_beat.min(now + AGAIN);
             }
         }
     }

@@ -14,8 +14,6 @@ use super::{AGAIN, Executor, Report, TRIM_EVERY};
 /// What became of one renewal.
 pub(crate) struct Renewal {
     holding: Arc<Holding>,
-    /// What the ledger said of itself when it was sent.
-    at_rest: Option<u64>,
     answer: Result<Renewed, BrokerError>,
 }
 
@@ -30,27 +28,23 @@ impl Executor {
         let (broker, ttl) = (self.around.handle.broker().clone(), self.manner.lock_expiry);
         self.tasks.start(async move {
             let renewals: Vec<_> = holdings.iter().map(|holding| holding.renewal(ttl)).collect();
-            let at_rest: Vec<_> = holdings.iter().map(|holding| holding.ledger.at_rest()).collect();
             let sent = clock::now();
             let answers = broker.renew(&renewals).await;
-            let answers = holdings.into_iter().zip(at_rest).zip(answers);
-            Report::Renewed {
-                sent,
-                answers: answers.map(|((holding, at_rest), answer)| Renewal { holding, at_rest, answer }).collect(),
-            }
+            let answers = holdings.into_iter().zip(answers);
+            Report::Renewed { sent, answers: answers.map(|(holding, answer)| Renewal { holding, answer }).collect() }
         });
     }
 
     pub(super) fn renewed(&mut self, sent: Instant, answers: Vec<Renewal>) {
         self.renewing = false;
         let mut unanswered = None;
-        for Renewal { holding, at_rest, answer } in answers {
+        for Renewal { holding, answer } in answers {
             let partition = holding.ledger.place.partition;
             match answer {
                 Ok(Renewed::Ours { entries_read, notes, .. }) => {
                     holding.renewed(sent);
                     self.tell_notes(partition, &notes);
-                    holding.ledger.repaired(at_rest, entries_read);
+                    holding.ledger.repaired(entries_read);
                     if notes.iter().any(|note| !matches!(note, Note::Gap { .. })) {
                         holding.ledger.lost.cancel();
                     }
@@ -126,7 +120,9 @@ impl Executor {
         self.tasks.start(async move {
             match clear_what_is_over(&*broker, &group, &stopped).await {
                 Ok(()) => {}
-                Err(error) => tracing::debug!(processor = %group.processor, %error, "stopped partitions cannot be looked at"),
+                Err(error) => {
+                    tracing::debug!(processor = %group.processor, %error, "stopped partitions cannot be looked at")
+                }
             }
             Report::Done
         });

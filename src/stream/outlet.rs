@@ -24,6 +24,9 @@ use super::{StreamSpec, facts};
 
 /// Entries of one pipeline of `send_all`.
 const CHUNK: usize = 128;
+/// Its bytes: it is full with the entry that reaches them. Else large records would make pipelines of gigabytes, which
+/// no server takes in before our patience ends.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Pipelines of one `send_all` on their way at once.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
@@ -158,7 +161,7 @@ impl Outlet {
         let mut flying = FuturesOrdered::new();
         loop {
             while flying.len() < CHUNKS_IN_FLIGHT {
-                let chunk: Vec<NewEntry> = waiting.by_ref().take(CHUNK).collect();
+                let chunk = next_chunk(&mut waiting);
                 if chunk.is_empty() {
                     break;
                 }
@@ -279,6 +282,18 @@ impl Outlet {
             self.size
         ))
     }
+}
+
+/// The next entries that go in one pipeline; none when there are no more.
+fn next_chunk(waiting: &mut impl Iterator<Item = NewEntry>) -> Vec<NewEntry> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
+        let Some(entry) = waiting.next() else { break };
+        bytes += entry.fields.size();
+        chunk.push(entry);
+    }
+    chunk
 }
 
 /// Why entries of a pipeline are left.

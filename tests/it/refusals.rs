@@ -88,8 +88,7 @@ async fn a_worker_without_a_right_is_told_which_and_where_the_rules_are(product:
     let start = ground.app();
     start.stream(&orders(1)).send(order("ada", 1)).await.unwrap();
 
-    for right in
-        ["-xread", "-xgroup|setid", "-zadd", "resetkeys ~__meta* ~__list* ~__grps* ~__memb* ~__beat* ~__ctrl*"]
+    for right in ["-xread", "-xgroup|setid", "-zadd", "resetkeys ~__meta* ~__list* ~__grps* ~__memb* ~__beat* ~__ctrl*"]
     {
         let logs = Logs::hear();
         let limited = without(&ground, right);
