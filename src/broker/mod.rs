@@ -17,11 +17,13 @@ pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
 pub mod memory;
+pub mod operator;
 pub mod redis;
 pub mod roster;
 
 pub use facts::*;
 pub use fence::*;
+pub use operator::*;
 pub use roster::*;
 
 use crate::clock::UnixMs;

@@ -147,7 +147,7 @@ fn steady(mut app: App, journal: Journal) -> App {
     let handler = move |event: Event| {
         journal.note(event.key, event.seq);
         async move {
-            if event.seq % PACED == 0 {
+            if event.seq.is_multiple_of(PACED) {
                 clock::sleep_until(clock::now() + PACE).await;
             }
         }
