@@ -140,9 +140,9 @@ impl Membership {
     }
 
     /// The stopped partitions, if it is for us to see whether they still are: one member does.
-    pub(super) fn stopped_to_look_at(&self) -> Vec<Partition> {
-        let alive = self.roster.alive();
-        let is_for_us = alive.iter().map(|member| member.name).min() == Some(&*self.me);
+    pub(super) fn stopped_to_look_at(&self, now: Instant) -> Vec<Partition> {
+        let standing = self.roster.standing(now);
+        let is_for_us = standing.iter().map(|member| member.name).min() == Some(&*self.me);
         self.stopped.iter().filter(|_| is_for_us).map(|(partition, _)| *partition).collect()
     }
 

@@ -112,7 +112,7 @@ impl Executor {
     /// ever, so one member looks now and then whether the mark is still there.
     pub(super) fn look_at_stopped(&mut self, now: Instant) {
         self.next_look = now + LOOK_EVERY;
-        let stopped = self.membership.stopped_to_look_at();
+        let stopped = self.membership.stopped_to_look_at(now);
         if stopped.is_empty() {
             return;
         }
