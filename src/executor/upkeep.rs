@@ -132,8 +132,8 @@ impl Executor {
 async fn clear_what_is_over(broker: &dyn Broker, group: &Group, stopped: &[Partition]) -> Result<(), BrokerError> {
     for partition in broker.survey(&group.stream).await? {
         let ours = partition.groups.iter().find(|found| found.name == *group.processor);
-        let Some(fence) = ours.and_then(|found| found.fence.as_ref()) else { continue };
-        if fence.stop.is_none() && stopped.contains(&partition.partition) {
+        let stop = ours.and_then(|found| found.fence.as_ref()?.stop.as_ref());
+        if stop.is_none() && stopped.contains(&partition.partition) {
             tracing::info!(processor = %group.processor, partition = %partition.partition, "the partition is not stopped any more");
             broker.note_stopped(group, partition.partition, None).await?;
         }
