@@ -1,6 +1,10 @@
 //! Whole apps on the memory broker, under paused time.
 #![cfg(feature = "testing")]
 
+mod crashes;
 mod draining;
+mod loops;
 mod main_job;
+mod operators;
+mod shop;
 mod start;

@@ -1,0 +1,62 @@
+//! What the apps of several files sell.
+
+use runnel::broker::memory::Step;
+use runnel::prelude::*;
+use runnel::testing::{Moment, TestApp, What};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub customer: String,
+    pub n: u32,
+}
+
+pub fn order(customer: &str, n: u32) -> Order {
+    Order { customer: customer.into(), n }
+}
+
+/// Orders of one customer, in one partition.
+pub fn orders_of_one(count: u32) -> impl Iterator<Item = Order> {
+    (0..count).map(|n| order("a", n))
+}
+
+/// A stream with four partitions.
+pub fn orders() -> Stream<Order> {
+    Stream::new("orders", |o: &Order| (&o.customer).into()).partitions(4)
+}
+
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const MS: Duration = Duration::from_millis(1);
+
+/// Waits until it is so, a minute of the test's time at most.
+pub async fn eventually(shop: &TestApp, what: &str, is_so: impl Fn(&TestApp) -> bool) {
+    for _ in 0..6_000 {
+        if is_so(shop) {
+            return;
+        }
+        shop.advance(10 * MS).await;
+    }
+    panic!("it never came to this: {what}");
+}
+
+/// Who started an event, and as which try.
+pub fn starts(shop: &TestApp, id: EventId) -> Vec<(String, u32)> {
+    let of = |seen: &runnel::testing::Seen| match seen.what {
+        What::Started { attempt } if seen.ids.contains(&id) => Some((seen.worker.to_string(), attempt)),
+        _ => None,
+    };
+    shop.seen().iter().filter_map(of).collect()
+}
+
+/// For each start of an event, the position that was committed before it.
+pub fn positions_at_starts(shop: &TestApp) -> Vec<(EventId, EventId)> {
+    let mut position = EventId::ZERO;
+    let mut at_starts = Vec::new();
+    for moment in shop.timeline() {
+        match moment {
+            Moment::Step(Step::Committed { position: to, .. }) => position = to,
+            Moment::Seen(seen) if matches!(seen.what, What::Started { .. }) => at_starts.push((seen.ids[0], position)),
+            _ => {}
+        }
+    }
+    at_starts
+}
