@@ -133,13 +133,12 @@ async fn compressed_bombs_and_broken_compression_are_refused(product: Product) {
     let mut wrong_sum = whole.clone();
     let at = wrong_sum.len() - 8;
     wrong_sum[at] ^= 1;
-    let bomb = gzip(&vec![b' '; 100 << 20]);
-    assert!(bomb.len() < 200_000, "a bomb is small: {}", bomb.len());
+    let bomb = gzip(&vec![b' '; 8 << 20]);
     are_named(
         product,
         Json.gzip(),
         &[
-            (bomb, &["larger than", "decode_limit"]),
+            (bomb, &["more than 1000 times larger", "decompression bomb"]),
             (whole[..whole.len() / 2].to_vec(), &["gzip"]),
             (wrong_sum, &["gzip"]),
             (br#"{"customer":"ada","n":1}"#.to_vec(), &["gzip"]),

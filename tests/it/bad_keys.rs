@@ -83,8 +83,8 @@ async fn a_fence_that_breaks_under_its_owner_is_named(product: Product) {
     let (ground, logs, journal) = (Ground::shared(product), Logs::hear(), Journal::default());
     let app = ground.noting(&orders(1), &journal);
     let worker = Worker::start(app.clone()).await;
-    app.stream(&orders(1)).send(order("ada", 1)).await.unwrap();
-    ground.owned(0).await;
+    let first = app.stream(&orders(1)).send(order("ada", 1)).await.unwrap();
+    ground.settled(0, first).await;
 
     let _: u32 = ground.does("HSET OWN/0 cursor nonsense");
     logs.say(&["`cursor`", "__own:{shop.orders.0}.0.billing", "repair it"]).await;

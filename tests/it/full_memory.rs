@@ -22,7 +22,7 @@ async fn workers_settle_and_senders_wait_until_there_is_room(product: Product) {
     }
 
     let impatient = orders(2).send_timeout(Duration::from_millis(300));
-    let refused = app.stream(&impatient).send_all([order("ada", 60)]).await.unwrap_err();
+    let refused = ground.app().stream(&impatient).send_all([order("ada", 60)]).await.unwrap_err();
     let text = chain(&refused);
     for part in ["`orders`", "OOM", "maxmemory"] {
         assert!(text.contains(part), "{part} in {text}");
