@@ -49,10 +49,11 @@ async fn primary_and_replica() -> (Server, Server) {
     let replica = Server::redis();
     let follow = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(primary.port()).query(&mut replica.raw());
     let _: Value = follow.unwrap();
-    // The primary counts a replica from its first word on; the replica thinks itself connected before that.
-    eventually("the primary counts its replica", async || {
-        let info: redis::InfoDict = redis::cmd("INFO").arg("replication").query(&mut primary.raw()).unwrap();
-        info.get::<String>("slave0").is_some_and(|replica| replica.contains("state=online"))
+    // The stream of changes begins with the replica's first word, which comes once a second.
+    let mut hand = primary.raw();
+    eventually("the replica confirms a write", async || {
+        let both = redis::pipe().cmd("SET").arg("probe").arg(1).ignore().cmd("WAIT").arg(1).arg(100).query(&mut hand);
+        both.is_ok_and(|(confirmed,): (u64,)| confirmed == 1)
     })
     .await;
     (primary, replica)
