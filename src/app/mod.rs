@@ -270,9 +270,16 @@ impl App {
 
     fn add_stream<R: Record>(&mut self, stream: &Stream<R>) {
         let spec = &stream.declaration().spec;
-        if !self.streams.iter().any(|known| known.name == spec.name) {
-            self.streams.push(spec.clone());
-            self.typed.push(Arc::new(stream.clone()));
+        match self.streams.iter().find(|known| known.name == spec.name) {
+            None => {
+                self.streams.push(spec.clone());
+                self.typed.push(Arc::new(stream.clone()));
+            }
+            Some(known) if known.identity == spec.identity => {}
+            Some(_) => self.refusals.push(format!(
+                "stream `{}` is declared twice, and not in the same way: declare it once and use that everywhere",
+                spec.name
+            )),
         }
     }
 

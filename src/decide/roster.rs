@@ -46,6 +46,7 @@ impl Roster {
     }
 
     /// Who was alive at the last beat, by name.
+    #[cfg(test)]
     pub(crate) fn alive(&self) -> Vec<Candidate<'_>> {
         self.members().filter(|(_, alive)| *alive).map(|(member, _)| candidate(member)).collect()
     }

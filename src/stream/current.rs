@@ -23,12 +23,15 @@ use super::outlet::Outlet;
 #[derive(Clone)]
 pub(crate) struct Handle(Arc<Shared>);
 
+/// The ways into streams that were opened, each once, by the identity of its declaration.
+type Outlets = HashMap<Arc<str>, Arc<OnceCell<Arc<Outlet>>>>;
+
 struct Shared {
     app: String,
     broker: Arc<dyn Broker>,
     settings: Settings,
     default_codec: AnyCodec,
-    outlets: RwLock<HashMap<String, Arc<OnceCell<Arc<Outlet>>>>>,
+    outlets: RwLock<Outlets>,
 }
 
 impl Handle {
@@ -62,11 +65,11 @@ impl Handle {
     pub(crate) async fn outlet(&self, spec: &StreamSpec) -> Result<Arc<Outlet>, Failure> {
         let cell = {
             let known = self.0.outlets.read().expect("no code panics while it holds this lock");
-            known.get(&spec.name).cloned()
+            known.get(&spec.identity).cloned()
         };
         let cell = cell.unwrap_or_else(|| {
             let mut known = self.0.outlets.write().expect("no code panics while it holds this lock");
-            known.entry(spec.name.clone()).or_default().clone()
+            known.entry(spec.identity.clone()).or_default().clone()
         });
         cell.get_or_try_init(|| Outlet::open(spec, self.broker().clone(), self.settings())).await.cloned()
     }

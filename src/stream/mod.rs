@@ -35,6 +35,27 @@ pub(crate) struct StreamSpec {
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) python_compatible: bool,
     pub(crate) primitive: bool,
+    /// All of the above in one text: declarations that differ in anything are different ways into a stream.
+    pub(crate) identity: Arc<str>,
+}
+
+impl StreamSpec {
+    fn identify(&mut self) {
+        let partitioner = self.partitioner.as_ref().map(Partitioner::name);
+        self.identity = format!(
+            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {}",
+            self.name,
+            self.partitions,
+            self.partition_size,
+            self.slot_groups,
+            self.codec,
+            self.on_full,
+            self.send_timeout,
+            self.python_compatible,
+            self.primitive
+        )
+        .into();
+    }
 }
 
 /// A codec that was chosen for records of type `R`.
@@ -102,7 +123,7 @@ impl<R: Record> std::fmt::Debug for Stream<R> {
 impl<R: Record> Stream<R> {
     /// A stream of that name; `key` says which of its records belong together, in order.
     pub fn new(name: impl Into<String>, key: impl Fn(&R) -> Key + Send + Sync + 'static) -> Self {
-        let spec = StreamSpec {
+        let mut spec = StreamSpec {
             name: name.into(),
             partitions: None,
             partition_size: None,
@@ -113,7 +134,9 @@ impl<R: Record> Stream<R> {
             send_timeout: None,
             python_compatible: false,
             primitive: R::PRIMITIVE,
+            identity: "".into(),
         };
+        spec.identify();
         Self::of(Arc::new(Declaration { spec, key: Arc::new(key), codec: None }))
     }
 
@@ -137,6 +160,7 @@ impl<R: Record> Stream<R> {
         let old = self.declaration();
         let mut new = Declaration { spec: old.spec.clone(), key: old.key.clone(), codec: old.codec.clone() };
         change(&mut new);
+        new.spec.identify();
         Self::of(Arc::new(new))
     }
 

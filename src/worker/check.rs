@@ -48,7 +48,7 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// Processors that share a name, and streams that are declared twice in different ways.
+/// Processors that share a name.
 fn doubled(app: &App) -> Vec<String> {
     let mut seen = HashMap::new();
     let mut problems = Vec::new();

@@ -84,6 +84,17 @@ async fn a_name_that_cannot_be_part_of_a_key_is_refused() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_declared_in_two_ways_is_refused() {
+    let mut app = App::bare("shop");
+    app.processor(&orders(), async |_: Order| {}).name("billing");
+    app.processor(&orders().partition_size(7), async |_: Order| {}).name("printer");
+
+    let told = refusal(app).await;
+
+    assert!(told.contains("stream `orders` is declared twice, and not in the same way"), "{told}");
+}
+
+#[tokio::test]
 async fn all_mistakes_are_told_at_once() {
     let mut app = App::bare("shop");
     app.processor(&orders(), async |_: Order| {}).name("bil:ling").lock_expiry(Duration::from_millis(1));
