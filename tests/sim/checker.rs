@@ -240,7 +240,8 @@ impl<'a> Checker<'a> {
         let before_us = self.story.has_strangers;
         let unfinished = self.books.ahead(place, position).find(|(id, seq)| {
             let is_finished = finished.is_some_and(|seqs| seqs.contains(seq));
-            !is_finished && !(before_us && self.is_finished(place, *seq)) && !self.books.is_excused(place, *id)
+            let was_finished = before_us && self.is_finished(place, *seq);
+            !(is_finished || was_finished || self.books.is_excused(place, *id))
         });
         if let Some((id, seq)) = unfinished {
             let from = self.books.position(place);

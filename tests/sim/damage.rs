@@ -39,7 +39,7 @@ fn next_in<'a>(facts: &'a [Fact], at: usize, of: &Hand) -> Option<&'a Fact> {
 fn unnoticed(what: &str, damage: impl Fn(&mut Vec<Fact>, usize) -> bool) {
     let (mut tried, mut missed) = (0, Vec::new());
     for story in true_stories() {
-        assert_eq!(check(&story), Vec::<String>::new(), "it was true before");
+        assert_eq!(check(story), Vec::<String>::new(), "it was true before");
         let mut damaged_here = 0;
         for at in (0..story.facts.len()).rev() {
             let mut damaged = story.clone();

@@ -89,13 +89,6 @@ pub enum Fact {
     Other,
 }
 
-impl Fact {
-    /// Whether it is a step of the store.
-    pub fn is_step(&self) -> bool {
-        !matches!(self, Self::Started { .. } | Self::Finished { .. } | Self::Failed { .. } | Self::GivenUp { .. })
-    }
-}
-
 /// A unit as its function was given it.
 #[derive(Clone, Debug)]
 pub struct Heard {
