@@ -1,7 +1,9 @@
 //! Whole workers on the memory broker, under paused time: thousands of runs that a seed describes, with crashes, lost
 //! replies, fail-overs and operators, each judged by a checker that shares no code with the engine.
 //!
-//! `RUNNEL_SIM_SEED=7` runs that seed alone; `RUNNEL_TEST_SCALE` multiplies the number of seeds.
+//! `RUNNEL_SIM_SEED=7` runs that seed alone and tells all of it; `RUNNEL_TEST_SCALE` multiplies the number of seeds.
+//! The seed decides everything but which of several things that are ready tokio takes first: a rare failure may want
+//! more than one replay.
 #![cfg(feature = "testing")]
 
 use std::panic::AssertUnwindSafe;
