@@ -21,6 +21,7 @@ pub mod processor;
 mod python;
 mod record;
 mod route;
+pub mod runs;
 pub mod settings;
 mod stream;
 mod tasks;

@@ -11,9 +11,10 @@ pub const FLOORS: &[&[&str]] = &[
     &["logs", "decide"],
     &["broker"],
     &["stream", "witness"],
-    &["processor", "job"],
-    &["app", "executor"],
     &["runs"],
+    &["processor"],
+    &["job"],
+    &["app", "executor"],
     &["worker"],
     &["testing", "cli", "http"],
     // What the macros' output names, programs, and the facade.

@@ -1,0 +1,11 @@
+//! What ran: the records of runs, and what is made of them.
+//!
+//! Every run of a task, timer, crontab, job or tenancy of a partition leaves events in the app's internal stream
+//! `__tasks`. Everything else here is a reader or a projection of that stream, or holds the bytes that a run printed,
+//! addressed by the same [`RunId`].
+
+mod id;
+mod status;
+
+pub use id::{InvalidRunId, RunId};
+pub use status::{Action, Status, TaskKind, UnknownWord};
