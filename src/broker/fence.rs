@@ -7,6 +7,7 @@ use crate::clock::UnixMs;
 use crate::event::{EventId, Partition};
 
 use super::facts::StreamRef;
+use super::letters::NewLetter;
 
 /// One processor of one stream: what members gather around.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -278,6 +279,10 @@ pub struct Commit {
     pub done: Vec<EventId>,
     /// Ids to forget: the position has passed them.
     pub passed: Vec<EventId>,
+    /// Events given up with this commit: stored in the same step.
+    pub letters: Vec<NewLetter>,
+    /// Letters that the partition may hold.
+    pub letters_limit: u64,
 }
 
 /// What a commit says of the event in front.
@@ -313,6 +318,11 @@ pub enum Committed {
     },
     /// Group or stream are gone. Acquire again.
     GroupMissing,
+    /// There is no room for the letters: nothing was done. The same commit may be sent again when there is.
+    LettersFull {
+        /// Letters in the partition now.
+        have: u64,
+    },
 }
 
 /// Prolongs a lease.

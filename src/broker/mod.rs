@@ -16,6 +16,8 @@ use async_trait::async_trait;
 pub(crate) mod connect;
 pub mod facts;
 pub mod fence;
+pub mod leadership;
+pub mod letters;
 pub mod memory;
 pub mod operator;
 pub mod redis;
@@ -23,6 +25,8 @@ pub mod roster;
 
 pub use facts::*;
 pub use fence::*;
+pub use leadership::*;
+pub use letters::*;
 pub use operator::*;
 pub use roster::*;
 
@@ -284,6 +288,53 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     /// The workers that are alive, with what they say of themselves.
     async fn workers(&self) -> Result<Vec<WorkerEntry>, BrokerError>;
+
+    // --- dead letters ----------------------------------------------------------------------------------------------
+
+    /// Puts letters back into their partition of `stream` (not of its dead letters), in the order given, each marked
+    /// with what its letter says. A letter that is gone is not put back: this may be sent again.
+    async fn retry_letters(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        letters: &[EventId],
+    ) -> Result<Vec<Retried>, BrokerError>;
+
+    /// Drops letters. Answers how many were there.
+    async fn drop_letters(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        letters: &[EventId],
+    ) -> Result<u64, BrokerError>;
+
+    // --- the fleet -------------------------------------------------------------------------------------------------
+
+    /// A worker joins the fleet: it is alive from now on (as by [`Self::announce`]), and begins a generation if nobody
+    /// else is alive or the fleet runs another version. May be sent again. Answers the generation that holds.
+    async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError>;
+
+    /// A worker bids to lead, or to go on leading. Taken if nobody's term lasts.
+    async fn bid(&self, worker: &str, ttl: Duration) -> Result<Bidden, BrokerError>;
+
+    /// The leader gives up its term, free at once. Answers whether it was the leader.
+    async fn resign(&self, worker: &str, term: Term) -> Result<bool, BrokerError>;
+
+    /// Who leads, if somebody does.
+    async fn leader(&self) -> Result<Option<LeaderEntry>, BrokerError>;
+
+    /// Claims one instant of a job, under the claimer's term. The last claim of a job may be sent again under the same
+    /// term, when its answer was lost: it is answered as the first time.
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, BrokerError>;
+
+    /// Closes a claim of [`ClaimKind::Open`]: its run is over. Answers whether it was open under this term.
+    async fn close(&self, claim: &Claim) -> Result<bool, BrokerError>;
+
+    /// What is known of this app's fleet jobs and of stopped ones, by name.
+    async fn jobs(&self) -> Result<Vec<JobEntry>, BrokerError>;
+
+    /// Stops a job's schedule for the fleet, or lets it go on. Answers whether that changed anything.
+    async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError>;
 
     /// Removes everything of this app under this key prefix. For examples, which use a prefix of their own.
     async fn erase(&self) -> Result<u64, BrokerError>;

@@ -1,5 +1,7 @@
 //! The words of operators: what people do to a place from outside.
 
+use bytes::Bytes;
+
 use crate::event::Partition;
 
 use super::fence::Start;
@@ -13,6 +15,14 @@ pub enum Intervention {
     Resume,
     /// Moves past the event at which the place is stopped, or the next one, and lifts the mark.
     Skip,
+    /// Moves past the event at which the place is stopped, or the next one, stores it as a dead letter in the same
+    /// step, and lifts the mark. Refused with `LETTERSFULL` when there is no room, `NOEVENT` when there is no event.
+    DeadLetter {
+        /// What becomes of the event (JSON).
+        about: Bytes,
+        /// Letters that the partition may hold.
+        limit: u64,
+    },
     /// Stops the place.
     Pause,
 }

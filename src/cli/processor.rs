@@ -201,6 +201,7 @@ async fn intervene(
             Intervention::Reset(_) => "reset",
             Intervention::Resume => "resumed",
             Intervention::Skip => "skipped",
+            Intervention::DeadLetter { .. } => "dead-lettered",
             Intervention::Pause => "paused",
         };
         let rows = changed.iter().map(|one| [one.partition.to_string(), one.position.to_string(), done.to_owned()]);

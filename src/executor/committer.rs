@@ -131,6 +131,10 @@ impl Desk {
                 tracing::warn!(%processor, %partition, epoch = %ledger.fence.epoch, sent = commit.n, have,
                     "Redis has lost commits (a fail-over?): acquiring the partition again");
             }
+            Ok(Committed::LettersFull { .. }) => {
+                self.again.push((ledger, commit));
+                return;
+            }
             Ok(Committed::GroupMissing) => {
                 tracing::warn!(%processor, %partition, epoch = %ledger.fence.epoch,
                     "the consumer group is gone: acquiring the partition again");

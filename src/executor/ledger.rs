@@ -208,6 +208,8 @@ impl Ledger {
             front: std::mem::replace(&mut book.front, FrontMark::Keep),
             done,
             passed,
+            letters: Vec::new(),
+            letters_limit: 0,
         })
     }
 

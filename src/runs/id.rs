@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn what_could_leave_a_folder_is_no_run_id() {
-        for text in ["", ".", "..", "../x", "a/b", "a\\b", "-x", "_x", ".x", "a\0", "a b", "ä", "a:b", &"a".repeat(129)] {
+        for text in ["", ".", "..", "../x", "a/b", "a\\b", "-x", "_x", ".x", "a\0", "a b", "ä", "a:b", &"a".repeat(129)]
+        {
             assert!(text.parse::<RunId>().is_err(), "{text:?} was taken");
         }
     }

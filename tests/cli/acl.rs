@@ -79,6 +79,8 @@ async fn a_worker_may_do_everything_a_worker_does() {
         front: FrontMark::Clear,
         done: vec![EventId::new(id.ms + 1, 0)],
         passed: vec![id],
+        letters: vec![],
+        letters_limit: 10,
     };
     broker.commit(&[commit]).await.remove(0).unwrap();
     let renew = Renew { place: place.clone(), fence: fence.clone(), ttl: TTL, read: id };

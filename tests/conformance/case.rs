@@ -150,6 +150,8 @@ impl Case {
             front: FrontMark::Keep,
             done: vec![],
             passed: vec![],
+            letters: vec![],
+            letters_limit: 10,
         }
     }
 

@@ -109,6 +109,8 @@ impl Side {
                     front: *front,
                     done: done.clone(),
                     passed: passed.clone(),
+                    letters: vec![],
+                    letters_limit: 10,
                 };
                 told(broker.commit(&[commit]).await.pop().expect("one commit has one answer"))
             }

@@ -35,7 +35,21 @@ async fn measure_commits() {
             let (place, fence) = (wish.place, Fence { nonce: wish.nonce, epoch: owned.epoch });
             let (done, passed, entries_read) = (vec![], vec![], Some(0));
             let position = id(0);
-            commits.push(Commit { place, fence, n: 0, position, entries_read, seen: position, front, done, passed });
+            let (letters, letters_limit) = (vec![], 0);
+            let seen = position;
+            commits.push(Commit {
+                place,
+                fence,
+                n: 0,
+                position,
+                entries_read,
+                seen,
+                front,
+                done,
+                passed,
+                letters,
+                letters_limit,
+            });
         }
         let before = cpu_seconds(&server);
         for n in 1..=ROUNDS {

@@ -131,6 +131,8 @@ async fn many_commits_go_together_and_each_has_its_own_answer() {
             front: FrontMark::Keep,
             done: vec![],
             passed: vec![],
+            letters: vec![],
+            letters_limit: 10,
         });
     }
     commits[1].n = 5;

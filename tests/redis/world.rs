@@ -169,6 +169,8 @@ impl Owner<'_> {
             front: FrontMark::Keep,
             done: Vec::new(),
             passed: Vec::new(),
+            letters: Vec::new(),
+            letters_limit: 10,
         }
     }
 

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::broker::{
-    Acquire, Acquired, Appended, Broker, BrokerError, Commit, Committed, Fence, Forgotten, Group, Intervention, Mark,
-    NewEntry, PartitionSurvey, Place, Renew, Renewed, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
-    Trimmed, WorkerEntry,
+    Acquire, Acquired, Appended, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence, Forgotten,
+    Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, PartitionSurvey, Place, Renew,
+    Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped, Term, Trimmed, WorkerEntry,
 };
 use crate::clock::{self, UnixMs};
 use crate::event::{Entry, EventId, Partition};
@@ -136,6 +136,12 @@ fn refused(operation: Operation, code: &str) -> BrokerError {
 fn unavailable() -> BrokerError {
     let source = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "an injected fault");
     BrokerError::Unavailable { address: ADDRESS.into(), source: Arc::new(source) }
+}
+
+impl MemoryBroker {
+    fn not_yet(&self) -> BrokerError {
+        BrokerError::Unexpected { address: self.address(), doing: "this", detail: "not yet".into() }
+    }
 }
 
 #[async_trait]
@@ -340,6 +346,64 @@ impl Broker for MemoryBroker {
 
     async fn workers(&self) -> Result<Vec<WorkerEntry>, BrokerError> {
         self.ask(Operation::Tell, |store, now| store.workers_alive(now)).await
+    }
+
+    async fn retry_letters(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        letters: &[EventId],
+    ) -> Result<Vec<Retried>, BrokerError> {
+        let _ = (stream, partition, letters);
+        Err(self.not_yet())
+    }
+
+    async fn drop_letters(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        letters: &[EventId],
+    ) -> Result<u64, BrokerError> {
+        let _ = (stream, partition, letters);
+        Err(self.not_yet())
+    }
+
+    async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {
+        let _ = (worker, ttl, version);
+        Err(self.not_yet())
+    }
+
+    async fn bid(&self, worker: &str, ttl: Duration) -> Result<Bidden, BrokerError> {
+        let _ = (worker, ttl);
+        Err(self.not_yet())
+    }
+
+    async fn resign(&self, worker: &str, term: Term) -> Result<bool, BrokerError> {
+        let _ = (worker, term);
+        Err(self.not_yet())
+    }
+
+    async fn leader(&self) -> Result<Option<LeaderEntry>, BrokerError> {
+        Err(self.not_yet())
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, BrokerError> {
+        let _ = claim;
+        Err(self.not_yet())
+    }
+
+    async fn close(&self, claim: &Claim) -> Result<bool, BrokerError> {
+        let _ = claim;
+        Err(self.not_yet())
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>, BrokerError> {
+        Err(self.not_yet())
+    }
+
+    async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError> {
+        let _ = (job, stop);
+        Err(self.not_yet())
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {

@@ -23,7 +23,7 @@ impl Store {
         let target = match change {
             Intervention::Reset(start) => Some(data.reset(processor, *start)),
             Intervention::Skip => data.skip(processor, position),
-            Intervention::Resume | Intervention::Pause => None,
+            Intervention::Resume | Intervention::Pause | Intervention::DeadLetter { .. } => None,
         };
         let position = target.unwrap_or(position);
         let fence = data.fences.entry(processor.to_owned()).or_default();

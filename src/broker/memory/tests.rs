@@ -77,6 +77,8 @@ fn commit(fence: &Fence, n: u64, position: u64) -> Commit {
         front: FrontMark::Keep,
         done: vec![],
         passed: vec![],
+        letters: vec![],
+        letters_limit: 10,
     }
 }
 

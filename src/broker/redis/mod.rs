@@ -33,9 +33,9 @@ use self::reply::{Reply, Unread};
 use self::scripts::Call;
 use self::target::Target;
 use super::{
-    Acquire, Acquired, Appended, Broker, BrokerError, Commit, Committed, Fence, Forgotten, Group, Intervention, Mark,
-    NewEntry, PartitionSurvey, Place, Renew, Renewed, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
-    Trimmed, WorkerEntry,
+    Acquire, Acquired, Appended, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence, Forgotten,
+    Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, PartitionSurvey, Place, Renew,
+    Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped, Term, Trimmed, WorkerEntry,
 };
 use crate::clock::UnixMs;
 use crate::event::{Entry, EventId, Partition};
@@ -150,6 +150,12 @@ impl Unblock for Connection {
         let mut question = redis::cmd("CLIENT");
         question.arg("UNBLOCK").arg(client_id);
         Ok(matches!(self.ask("waking a read", &question).await?, Value::Int(1)))
+    }
+}
+
+impl Redis {
+    fn not_yet(&self) -> BrokerError {
+        BrokerError::Unexpected { address: self.address(), doing: "this", detail: "not yet".into() }
     }
 }
 
@@ -290,6 +296,64 @@ impl Broker for Redis {
 
     async fn workers(&self) -> Result<Vec<WorkerEntry>, BrokerError> {
         roster::workers(self).await
+    }
+
+    async fn retry_letters(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        letters: &[EventId],
+    ) -> Result<Vec<Retried>, BrokerError> {
+        let _ = (stream, partition, letters);
+        Err(self.not_yet())
+    }
+
+    async fn drop_letters(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        letters: &[EventId],
+    ) -> Result<u64, BrokerError> {
+        let _ = (stream, partition, letters);
+        Err(self.not_yet())
+    }
+
+    async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {
+        let _ = (worker, ttl, version);
+        Err(self.not_yet())
+    }
+
+    async fn bid(&self, worker: &str, ttl: Duration) -> Result<Bidden, BrokerError> {
+        let _ = (worker, ttl);
+        Err(self.not_yet())
+    }
+
+    async fn resign(&self, worker: &str, term: Term) -> Result<bool, BrokerError> {
+        let _ = (worker, term);
+        Err(self.not_yet())
+    }
+
+    async fn leader(&self) -> Result<Option<LeaderEntry>, BrokerError> {
+        Err(self.not_yet())
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, BrokerError> {
+        let _ = claim;
+        Err(self.not_yet())
+    }
+
+    async fn close(&self, claim: &Claim) -> Result<bool, BrokerError> {
+        let _ = claim;
+        Err(self.not_yet())
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>, BrokerError> {
+        Err(self.not_yet())
+    }
+
+    async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError> {
+        let _ = (job, stop);
+        Err(self.not_yet())
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {

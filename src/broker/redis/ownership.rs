@@ -63,6 +63,7 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
         Intervention::Reset(_) => "reset",
         Intervention::Resume => "resume",
         Intervention::Skip => "skip",
+        Intervention::DeadLetter { .. } => "dead-letter",
         Intervention::Pause => "pause",
     };
     let mut call = scripts::INTERVENE.on(all_keys(redis, place)).arg(&place.group.processor).arg(word);
@@ -162,7 +163,8 @@ pub(super) fn stop_kind(word: &str) -> Result<Option<StopKind>, Unread> {
 }
 
 fn commit_call(redis: &Redis, commit: &Commit) -> Call {
-    let Commit { place, fence, n, position, entries_read, seen, front, done, passed } = commit;
+    let Commit { place, fence, n, position, entries_read, seen, front, done, passed, letters: _, letters_limit: _ } =
+        commit;
     // One field of the fence proves nonce, epoch and n in one comparison.
     let token = |n: u64| format!("{} {n} {}", fence.epoch, fence.nonce);
     // Commits are numbered from 1; nothing comes before another number, and no token reads like this.
