@@ -71,6 +71,54 @@ pub fn wall() -> UnixMs {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
+/// The server's clock as seen from here: what the fleet decides by, it decides by this.
+///
+/// Each answer of the server that says its time corrects it. Between answers it runs with ours. It is off by half a
+/// round trip at most.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerClock(std::sync::Arc<tokio::sync::watch::Sender<(Instant, UnixMs)>>);
+
+impl ServerClock {
+    /// A clock that was told the server's time by an answer.
+    pub(crate) fn heard(asked: Instant, answered: Instant, server: UnixMs) -> Self {
+        let seen = middle(asked, answered);
+        Self(std::sync::Arc::new(tokio::sync::watch::Sender::new((seen, server))))
+    }
+
+    /// An answer says what time it is there.
+    pub(crate) fn correct(&self, asked: Instant, answered: Instant, server: UnixMs) {
+        self.0.send_replace((middle(asked, answered), server));
+    }
+
+    /// The server's time now.
+    pub(crate) fn now(&self) -> UnixMs {
+        let (seen, server) = *self.0.borrow();
+        server.saturating_add(u64::try_from(now().since(seen).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Waits until the server's time is at least this, also when its clock jumps meanwhile.
+    pub(crate) async fn until(&self, time: UnixMs) {
+        let mut corrections = self.0.subscribe();
+        loop {
+            corrections.mark_unchanged();
+            let ahead = time.saturating_sub(self.now());
+            if ahead == 0 {
+                return;
+            }
+            // Both are safe to drop: they only end the wait.
+            tokio::select! {
+                () = sleep(Duration::from_millis(ahead)) => {}
+                Ok(()) = corrections.changed() => {}
+            }
+        }
+    }
+}
+
+/// The server looked at its clock between question and answer.
+fn middle(asked: Instant, answered: Instant) -> Instant {
+    asked + answered.since(asked) / 2
+}
+
 /// Waits.
 #[allow(clippy::disallowed_methods)]
 pub async fn sleep(time: Duration) {

@@ -15,6 +15,7 @@ mod error;
 pub mod event;
 mod executor;
 mod in_hand;
+pub mod job;
 mod logs;
 mod nearest;
 pub mod processor;
@@ -31,16 +32,18 @@ pub mod testing;
 mod witness;
 mod worker;
 
-pub use app::{App, AppStream, Declared, Setup};
+pub use app::{App, AppStream, Declared, DeclaredJob, Delivery, Missed, Overlap, Setup};
 #[cfg(feature = "cli")]
 pub use cli::program as main;
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
+pub use job::inaction;
 pub use processor::{Context, Events, State};
 pub use record::Record;
 pub use route::{Key, Partitioner};
 #[cfg(feature = "macros")]
 pub use runnel_macros::Record;
+pub use runs::RunContext;
 pub use settings::ExceptionPolicy;
 pub use stream::{Bound, Stream, current::spawn};
 pub use worker::Connected;
@@ -58,8 +61,8 @@ pub mod prelude {
 
     pub use crate::codec::{Codec, Json};
     pub use crate::{
-        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, State,
-        Stream,
+        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, RunContext,
+        State, Stream, inaction,
     };
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, Failure};
+use crate::job::JobSpec;
 use crate::processor::events::{LoopFuture, TypedLoop};
 use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
@@ -22,9 +23,11 @@ use crate::stream::{Bound, Stream, StreamSpec};
 
 pub(crate) mod connection;
 mod declared;
+mod jobs;
 pub(crate) mod registry;
 
 pub use declared::Declared;
+pub use jobs::{DeclaredJob, Delivery, Missed, Overlap};
 
 /// What `App::state_with` gets: a look at the app's environment.
 #[derive(Clone, Debug)]
@@ -69,6 +72,7 @@ pub struct App {
     pub(crate) streams: Vec<StreamSpec>,
     pub(crate) typed: Vec<Arc<dyn JsonStream>>,
     pub(crate) processors: Vec<ProcessorSpec>,
+    pub(crate) jobs: Vec<JobSpec>,
     pub(crate) overrides: Overrides,
     pub(crate) states: States,
     state_makers: Vec<LateState>,
@@ -94,6 +98,8 @@ impl App {
         // The linker's order is nobody's business.
         app.processors
             .sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
+        app.jobs
+            .sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
         app.streams.sort_by(|a, b| a.name.cmp(&b.name));
         app
     }
@@ -106,6 +112,7 @@ impl App {
             streams: Vec::new(),
             typed: Vec::new(),
             processors: Vec::new(),
+            jobs: Vec::new(),
             overrides: Overrides::default(),
             states: States::default(),
             state_makers: Vec::new(),
@@ -298,20 +305,22 @@ impl App {
 
     /// The states that functions ask for and nothing gives.
     pub(crate) fn missing_states(&self) -> Vec<String> {
-        let mut missing = Vec::new();
-        for processor in &self.processors {
+        let processors = self.processors.iter().map(|processor| {
             let needs = match &processor.style {
                 Style::Handler(call) => call.needs(),
                 Style::Loop(run) => run.needs(),
             };
+            (format!("processor `{}` ({})", processor.name, processor.declared_at), needs)
+        });
+        let jobs = self
+            .jobs
+            .iter()
+            .map(|job| (format!("{} `{}` ({})", job.when.kind(), job.name, job.declared_at), job.call.needs()));
+        let mut missing = Vec::new();
+        for (who, needs) in processors.chain(jobs) {
             for (id, name) in needs {
                 if !self.states.has(id) && !self.state_makers.iter().any(|(made, ..)| *made == id) {
-                    missing.push(format!(
-                        "processor `{}` ({}): {}",
-                        processor.name,
-                        processor.declared_at,
-                        missing_state(name)
-                    ));
+                    missing.push(format!("{who}: {}", missing_state(name)));
                 }
             }
         }

@@ -28,6 +28,11 @@ impl States {
         self.0.get(&TypeId::of::<T>()).cloned().and_then(|any| any.downcast().ok())
     }
 
+    /// The value of that type, or the error that says that there is none.
+    pub(crate) fn state<T: Send + Sync + 'static>(&self) -> Result<State<T>, Error> {
+        self.get().map(State).ok_or_else(|| NoState(type_name::<T>()).into())
+    }
+
     pub(crate) fn has(&self, id: TypeId) -> bool {
         self.0.contains_key(&id)
     }
@@ -194,7 +199,7 @@ impl<T: Send + Sync + 'static> Extract for State<T> {
     }
 
     fn extract(parts: &Parts<'_>) -> Result<Self, Error> {
-        parts.context.tenancy.states.get().map(State).ok_or_else(|| NoState(type_name::<T>()).into())
+        parts.context.tenancy.states.state()
     }
 }
 

@@ -4,8 +4,11 @@
 //! `__tasks`. Everything else here is a reader or a projection of that stream, or holds the bytes that a run printed,
 //! addressed by the same [`RunId`].
 
+mod context;
 mod id;
 mod status;
 
+pub use context::RunContext;
+pub(crate) use context::RunFacts;
 pub use id::{InvalidRunId, RunId};
 pub use status::{Action, Status, TaskKind, UnknownWord};
