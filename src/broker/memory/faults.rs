@@ -34,6 +34,8 @@ pub enum Operation {
     Beat,
     /// `swap`
     Swap,
+    /// `begin_run`, `end_run`
+    Run,
     /// `leave`, `note_stopped`, `announce`, `depart`, `workers`
     Tell,
 }
@@ -53,6 +55,7 @@ impl Operation {
             Self::Operate => "changing a processor's position",
             Self::Beat => "beating",
             Self::Swap => "installing a plan",
+            Self::Run => "logging a run",
             Self::Tell => "telling the others",
         }
     }

@@ -28,6 +28,10 @@ pub enum Step {
     Planned { stream: String, processor: String, expected: u64, generation: u64, plan: String, at: UnixMs },
     /// A processor was unregistered.
     Forgotten { stream: String, processor: String, at: UnixMs },
+    /// A run began. The same wish sent again makes no step.
+    RunBegun { partition: Partition, run_id: String, entry: String, at: UnixMs },
+    /// A run ended.
+    RunEnded { partition: Partition, run_id: String, at: UnixMs },
     /// The newest entries of a partition were lost by a fault.
     TailLost { stream: String, partition: Partition, ids: Vec<EventId>, at: UnixMs },
     /// The store is again what it was when it had made `steps` steps: those after it, up to this one, never happened.

@@ -26,6 +26,7 @@ mod log;
 mod membership;
 mod operator;
 mod ownership;
+mod runs;
 mod store;
 #[cfg(test)]
 mod tests;

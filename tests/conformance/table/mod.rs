@@ -5,6 +5,7 @@ mod membership;
 mod operators;
 mod owning;
 mod repairs;
+mod runs;
 mod streams;
 
 /// Makes each function a test that asks every kind of store there is.
