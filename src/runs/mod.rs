@@ -4,8 +4,20 @@
 //! `__tasks`. Everything else here is a reader or a projection of that stream, or holds the bytes that a run printed,
 //! addressed by the same [`RunId`].
 
+mod event;
 mod id;
+mod log;
+mod mask;
+mod projection;
 mod status;
 
+pub use event::{EventHead, RunEvent, TaskLogEvent};
 pub use id::{InvalidRunId, RunId};
-pub use status::{Action, Status, TaskKind, UnknownWord};
+pub use log::{
+    Applied, AttemptLog, BranchLog, CodeIdentity, JobLog, NewRunLog, Parameter, Parameters, RunLog, SecretString,
+    StepLog, StepTrace, WorkerRef,
+};
+pub use projection::{
+    LogRecord, MinimalRecord, MinimalRunRecord, RecordModel, RunRecord, TaskLogRecord, TaskRunRecord,
+};
+pub use status::{Action, Level, Status, TaskKind, UnknownWord};
