@@ -108,7 +108,44 @@ words! {
     }
 }
 
+words! {
+    /// How much an event of a run is worth somebody's attention. From the least to the most.
+    Level, "level", {
+        /// For whoever looks into the code.
+        Trace = "TRACE",
+        /// For whoever looks for a mistake.
+        Debug = "DEBUG",
+        /// As expected.
+        Info = "INFO",
+        /// Odd, and it goes on.
+        Warn = "WARN",
+        /// It failed.
+        Error = "ERROR",
+    }
+}
+
+impl From<tracing::Level> for Level {
+    fn from(level: tracing::Level) -> Self {
+        match level {
+            tracing::Level::TRACE => Self::Trace,
+            tracing::Level::DEBUG => Self::Debug,
+            tracing::Level::INFO => Self::Info,
+            tracing::Level::WARN => Self::Warn,
+            tracing::Level::ERROR => Self::Error,
+        }
+    }
+}
+
 impl Action {
+    /// How much it is worth somebody's attention: a failure is an error, an end from outside a warning.
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Run | Self::Success | Self::Inaction => Level::Info,
+            Self::Terminate => Level::Warn,
+            Self::Fail | Self::Crash => Level::Error,
+        }
+    }
+
     /// How a run stands after this.
     pub const fn status(self) -> Status {
         match self {
