@@ -5,6 +5,7 @@
 //! addressed by the same [`RunId`].
 
 mod id;
+pub mod output;
 mod status;
 
 pub use id::{InvalidRunId, RunId};
