@@ -8,7 +8,7 @@
 //! What a line is, is the same in every store: text without its line break and without carriage returns at its end, at
 //! most 64 KiB of it (longer ones are split between characters), UTF-8, what is none replaced by U+FFFD.
 //!
-//! Stores do not decide what is worth keeping for how long, except for the maintenance of folders, and they do not know
+//! Stores do not decide what is worth keeping for how long, except for [`FileLogStore::maintain`], and they do not know
 //! who may read: that is for the faces above.
 
 use std::fmt;
@@ -21,9 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunId, Status, UnknownWord};
 
+mod file;
 mod lines;
 mod memory;
 
+pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
 pub use memory::MemoryLogStore;
 
 /// Where a run printed to.
