@@ -2,7 +2,7 @@
 //!
 //! A [`LogStore`] keeps lines of two channels for each run, numbered from 0, and one [`RunMetadata`], whose terminal
 //! status says that no more lines come. Lines do not go through Redis: there are too many of them, and who reads them
-//! mostly reads them where they were written. `capture` is how they get here from `tracing` and from user code, `RunCommand`
+//! mostly reads them where they were written. [`capture`] is how they get here from `tracing` and from user code, [`RunCommand`]
 //! how they get here from child processes.
 //!
 //! What a line is, is the same in every store: text without its line break and without carriage returns at its end, at
@@ -21,11 +21,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunId, Status, UnknownWord};
 
+pub mod capture;
+mod command;
 mod file;
+mod handle;
 mod lines;
 mod memory;
 
+pub use command::{CommandError, ExitReport, RunCommand};
 pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
+pub use handle::{RunEnd, RunOutput};
 pub use memory::MemoryLogStore;
 
 /// Where a run printed to.
