@@ -9,6 +9,7 @@ mod event;
 mod id;
 mod log;
 mod mask;
+pub mod output;
 mod projection;
 mod status;
 

@@ -14,6 +14,13 @@ pub struct UnknownWord {
     expected: String,
 }
 
+impl UnknownWord {
+    pub(crate) fn new(word: &str, kind: &'static str, expected: String) -> Self {
+        // What is wrong is shown, but not all of a text that may be huge.
+        Self { word: word.chars().take(64).collect(), kind, expected }
+    }
+}
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $kind:literal, { $($(#[$each:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -42,11 +49,8 @@ macro_rules! words {
             type Err = UnknownWord;
             fn from_str(word: &str) -> Result<Self, UnknownWord> {
                 let found = Self::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(word));
-                found.copied().ok_or_else(|| UnknownWord {
-                    word: word.chars().take(64).collect(),
-                    kind: $kind,
-                    expected: Self::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", "),
-                })
+                let expected = || Self::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", ");
+                found.copied().ok_or_else(|| UnknownWord::new(word, $kind, expected()))
             }
         }
     };
