@@ -34,6 +34,7 @@ mod worker;
 pub use app::{App, AppStream, Declared, Setup};
 #[cfg(feature = "cli")]
 pub use cli::program as main;
+pub use decide::schedule::{Delivery, Missed, Overlap, UnknownChoice};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
 pub use processor::{Context, Events, State};
