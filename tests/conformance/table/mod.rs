@@ -1,6 +1,7 @@
 //! The table: what each operation answers, in each of its corners, on every kind of store.
 
 mod acquiring;
+mod letters;
 mod membership;
 mod operators;
 mod owning;
