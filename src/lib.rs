@@ -32,11 +32,13 @@ mod witness;
 mod worker;
 
 pub use app::{App, AppStream, Declared, Setup};
+/// What implementations of [`Middleware`] are marked with.
+pub use async_trait::async_trait;
 #[cfg(feature = "cli")]
 pub use cli::program as main;
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
-pub use processor::{Context, Events, State};
+pub use processor::{Context, DeadLetter, Events, Middleware, Next, Outcome, Settled, State, Unit};
 pub use record::Record;
 pub use route::{Key, Partitioner};
 #[cfg(feature = "macros")]
@@ -58,8 +60,8 @@ pub mod prelude {
 
     pub use crate::codec::{Codec, Json};
     pub use crate::{
-        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, State,
-        Stream,
+        App, Context, DeadLetter, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result,
+        State, Stream,
     };
 }
 

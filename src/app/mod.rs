@@ -13,7 +13,7 @@ use crate::error::{Error, Failure};
 use crate::processor::events::{LoopFuture, TypedLoop};
 use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
-use crate::processor::{DeclaredAt, Events, ProcessorOptions, ProcessorSpec, Style};
+use crate::processor::{Chain, DeclaredAt, Events, Middleware, ProcessorOptions, ProcessorSpec, Style};
 use crate::record::Record;
 use crate::settings::Overrides;
 use crate::stream::current::Handle;
@@ -69,6 +69,8 @@ pub struct App {
     pub(crate) streams: Vec<StreamSpec>,
     pub(crate) typed: Vec<Arc<dyn JsonStream>>,
     pub(crate) processors: Vec<ProcessorSpec>,
+    /// Around all of them.
+    pub(crate) middleware: Chain,
     pub(crate) overrides: Overrides,
     pub(crate) states: States,
     state_makers: Vec<LateState>,
@@ -106,6 +108,7 @@ impl App {
             streams: Vec::new(),
             typed: Vec::new(),
             processors: Vec::new(),
+            middleware: Chain::default(),
             overrides: Overrides::default(),
             states: States::default(),
             state_makers: Vec::new(),
@@ -179,6 +182,13 @@ impl App {
         Fut: Future<Output = crate::Result> + Send + 'static,
     {
         self.beside.push(Arc::new(move || Box::pin(run())));
+        self
+    }
+
+    /// Wraps every unit that a processor of this app settles, inside the middleware that was given before and outside of
+    /// that of single processors ([`Declared::middleware`]).
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware = self.middleware.with(middleware);
         self
     }
 
@@ -291,6 +301,7 @@ impl App {
             stream: stream.clone(),
             style,
             options: ProcessorOptions::default(),
+            middleware: Chain::default(),
             declared_at: DeclaredAt { file: here.file(), line: here.line() },
         });
         Declared(self.processors.last_mut().expect("it was pushed the line before"))

@@ -50,6 +50,9 @@ fn why_not(kind: Named, name: &str) -> Option<String> {
     if name.starts_with("__") {
         return Some("names that begin with `__` are runnel's own".into());
     }
+    if kind == Named::PythonStream && name.ends_with(".dead") {
+        return Some("it ends with `.dead`, which names the dead letters of a stream".into());
+    }
     let dots_allowed = kind == Named::PythonStream;
     name.chars().find_map(|c| why_not_letter(c, dots_allowed))
 }
@@ -103,5 +106,6 @@ mod tests {
             assert!(!refused.contains(char::is_control) && refused.len() < 300, "{refused}");
         }
         assert!(check_name(Named::PythonStream, "a{b").is_err());
+        assert!(check_name(Named::PythonStream, "shop.dead").is_err());
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::broker::DEAD;
 use crate::codec::{AnyCodec, Codec, DecodeError, EncodeError, Limits};
 use crate::error::Failure;
 use crate::event::{EventId, Fields};
@@ -21,6 +22,7 @@ pub(crate) mod outlet;
 mod pump;
 
 use current::Handle;
+use outlet::Outlet;
 
 /// What a stream declares, without its record type.
 #[derive(Clone)]
@@ -35,6 +37,9 @@ pub(crate) struct StreamSpec {
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) python_compatible: bool,
     pub(crate) primitive: bool,
+    pub(crate) dead_letter_size: Option<u64>,
+    /// Whether it is the stream of the dead letters of another.
+    pub(crate) holds_letters: bool,
     /// All of the above in one text: declarations that differ in anything are different ways into a stream.
     pub(crate) identity: Arc<str>,
 }
@@ -43,7 +48,7 @@ impl StreamSpec {
     fn identify(&mut self) {
         let partitioner = self.partitioner.as_ref().map(Partitioner::name);
         self.identity = format!(
-            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {}",
+            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {} {:?} {}",
             self.name,
             self.partitions,
             self.partition_size,
@@ -52,9 +57,19 @@ impl StreamSpec {
             self.on_full,
             self.send_timeout,
             self.python_compatible,
-            self.primitive
+            self.primitive,
+            self.dead_letter_size,
+            self.holds_letters
         )
         .into();
+    }
+
+    /// The name of the stream that is declared: of dead letters, that of the stream they come from.
+    pub(crate) fn declared_name(&self) -> &str {
+        match self.holds_letters {
+            true => self.name.strip_suffix(DEAD).unwrap_or(&self.name),
+            false => &self.name,
+        }
     }
 }
 
@@ -85,6 +100,11 @@ impl<R: Record> Declaration<R> {
     /// The codec it declares, or the one the settings name.
     pub(crate) fn codec(&self, default: &AnyCodec) -> Arc<dyn RecordCodec<R>> {
         self.codec.clone().unwrap_or_else(|| Arc::new(*default))
+    }
+
+    /// The codec it declares.
+    pub(crate) fn own_codec(&self) -> Option<Arc<dyn RecordCodec<R>>> {
+        self.codec.clone()
     }
 
     pub(crate) fn key(&self, record: &R) -> Key {
@@ -134,6 +154,8 @@ impl<R: Record> Stream<R> {
             send_timeout: None,
             python_compatible: false,
             primitive: R::PRIMITIVE,
+            dead_letter_size: None,
+            holds_letters: false,
             identity: "".into(),
         };
         spec.identify();
@@ -143,6 +165,16 @@ impl<R: Record> Stream<R> {
     /// A stream that is built at first use: what a `static` needs. `#[runnel::stream]` writes this.
     pub const fn declared(build: fn() -> Stream<R>) -> Self {
         Self { cell: OnceLock::new(), build: Some(build) }
+    }
+
+    /// A stream that another one makes.
+    pub(crate) fn made_of(
+        mut spec: StreamSpec,
+        key: impl Fn(&R) -> Key + Send + Sync + 'static,
+        codec: Option<Arc<dyn RecordCodec<R>>>,
+    ) -> Self {
+        spec.identify();
+        Self::of(Arc::new(Declaration { spec, key: Arc::new(key), codec }))
     }
 
     fn of(declaration: Arc<Declaration<R>>) -> Self {
@@ -177,6 +209,11 @@ impl<R: Record> Stream<R> {
     /// Events a partition may hold before senders wait. Default: setting `default_partition_size`, 50,000.
     pub fn partition_size(self, events: u64) -> Self {
         self.changed(|d| d.spec.partition_size = Some(events))
+    }
+
+    /// Dead letters a partition may hold before those that give events up wait. Default: setting `dead_letter_size`, 10,000.
+    pub fn dead_letter_size(self, letters: u64) -> Self {
+        self.changed(|d| d.spec.dead_letter_size = Some(letters))
     }
 
     /// Slot groups: how far it can spread over a cluster. Fixed when it is first used. Default: 16.
@@ -263,15 +300,28 @@ impl<R: Record> Bound<R> {
         self.send_one(Some(id), record).await
     }
 
+    async fn outlet(&self) -> Result<Arc<Outlet>, Failure> {
+        let spec = &self.declaration.spec;
+        if spec.holds_letters {
+            let base = spec.declared_name();
+            return Err(Failure::Invalid(format!(
+                "stream `{}` holds what processors of stream `{base}` gave up, and nothing is sent to it: send to `{base}`, and \
+                 let a processor give events up with `on_error = \"dead_letter\"`",
+                spec.name
+            )));
+        }
+        self.handle.outlet(spec).await
+    }
+
     async fn send_one(&self, id: Option<EventId>, record: R) -> Result<EventId, Failure> {
-        let outlet = self.handle.outlet(&self.declaration.spec).await?;
+        let outlet = self.outlet().await?;
         let entry = outlet.entry(self.declaration.key(&record), self.encode(&record)?, id)?;
         outlet.send(entry).await
     }
 
     /// As [`Stream::send_all`].
     pub async fn send_all(&self, records: impl IntoIterator<Item = R>) -> Result<Vec<EventId>, Failure> {
-        let outlet = self.handle.outlet(&self.declaration.spec).await?;
+        let outlet = self.outlet().await?;
         // Everything is encoded before anything is sent: a record that cannot be written must not split the batch.
         let entries: Vec<_> = records
             .into_iter()
