@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::broker::{Mark, NewLetter, StopKind};
+use crate::broker::{MOST_FIELDS, Mark, NewLetter, StopKind};
 use crate::clock::{self, Instant};
 use crate::decide::verdict::{Verdict, verdict};
 use crate::error::Error;
@@ -110,6 +110,10 @@ impl Lane {
                 self.see(|| hand.given(), || What::Ignored);
                 self.see_passed(hand);
                 self.settle(hand, Vec::new());
+            }
+            Verdict::DeadLetter if hand.kept().iter().any(|entry| entry.fields.len() >= MOST_FIELDS) => {
+                let why = format!("{text} (it cannot be kept as a dead letter, which holds less than {MOST_FIELDS} fields)");
+                return Judged::End(Ending::Stop(self.stop(StopKind::Quarantined, first, why)));
             }
             Verdict::DeadLetter => {
                 tracing::error!(id = %first, events = hand.ids.len(), error = %text, policy = "dead_letter", "processing failed: the event is given up, and kept as a dead letter");

@@ -21,6 +21,7 @@ mod faults;
 mod handle;
 mod history;
 mod hooks;
+mod letters;
 mod link;
 mod log;
 mod membership;

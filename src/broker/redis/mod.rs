@@ -7,6 +7,7 @@
 mod connection;
 mod durable;
 mod keys;
+mod letters;
 mod ownership;
 pub(crate) mod reader;
 mod reply;
@@ -304,8 +305,7 @@ impl Broker for Redis {
         partition: Partition,
         letters: &[EventId],
     ) -> Result<Vec<Retried>, BrokerError> {
-        let _ = (stream, partition, letters);
-        Err(self.not_yet())
+        letters::retry(self, stream, partition, letters).await
     }
 
     async fn drop_letters(
@@ -314,8 +314,7 @@ impl Broker for Redis {
         partition: Partition,
         letters: &[EventId],
     ) -> Result<u64, BrokerError> {
-        let _ = (stream, partition, letters);
-        Err(self.not_yet())
+        letters::drop_letters(self, stream, partition, letters).await
     }
 
     async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {

@@ -11,17 +11,24 @@ use redis::{Cmd, Value};
 use super::connection::Connection;
 use crate::broker::BrokerError;
 
-/// One script, as every server gets it: allowed to go on when memory is full, since progress is what frees it.
+/// One script, as every server gets it: allowed to go on when memory is full, since progress is what frees it, unless
+/// it sends.
 pub(super) struct Script {
     body: &'static str,
     digest: LazyLock<String>,
 }
 
 macro_rules! script {
+    ($doc:literal $name:ident, sends, $($file:literal),+) => {
+        script!(@ "#!lua\n", $doc $name, $($file),+);
+    };
     ($doc:literal $name:ident, $($file:literal),+) => {
+        script!(@ "#!lua flags=allow-oom\n", $doc $name, $($file),+);
+    };
+    (@ $head:literal, $doc:literal $name:ident, $($file:literal),+) => {
         #[doc = $doc]
         pub(super) static $name: Script = {
-            const BODY: &str = concat!("#!lua flags=allow-oom\n", $(include_str!(concat!("scripts/", $file, ".lua"))),+);
+            const BODY: &str = concat!($head, $(include_str!(concat!("scripts/", $file, ".lua"))),+);
             Script { body: BODY, digest: LazyLock::new(|| redis::Script::new(BODY).get_hash().to_owned()) }
         };
     };
@@ -29,9 +36,11 @@ macro_rules! script {
 
 script!("Takes a fence." ACQUIRE, "words", "acquire");
 script!("Settles." COMMIT, "commit");
+script!("Settles, and stores what was given up." COMMIT_WITH_LETTERS, "adding", "commit");
+script!("Puts letters back." RETRY, sends, "words", "adding", "retry");
 script!("Prolongs a lease." RENEW, "words", "renew");
 script!("Gives a fence up." RELEASE, "words", "release");
-script!("What an operator can do to a place." INTERVENE, "words", "intervene");
+script!("What an operator can do to a place." INTERVENE, "words", "adding", "intervene");
 script!("Unregisters a processor from one partition." FORGET, "words", "forget");
 script!("Cuts what everybody has settled." TRIM, "words", "trim");
 script!("Stores the facts of a stream." DECLARE, "words", "declare");
@@ -69,6 +78,12 @@ impl Call {
     /// One more argument.
     pub(super) fn arg(mut self, arg: impl ToString) -> Self {
         self.args.push(arg.to_string().into_bytes());
+        self
+    }
+
+    /// One more argument, which need not be text.
+    pub(super) fn bytes(mut self, arg: &[u8]) -> Self {
+        self.args.push(arg.to_vec());
         self
     }
 
