@@ -54,6 +54,15 @@ pub enum Failure {
         #[source]
         source: DecodeError,
     },
+    /// What an event loop was done with could not be settled: a middleware failed after it.
+    #[error("a middleware failed after event {id} was processed")]
+    Middleware {
+        /// The event; the first one of a batch.
+        id: crate::event::EventId,
+        /// Its error.
+        #[source]
+        source: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// A setting, a name or a combination of them that cannot work.
     #[error("{0}")]
     Invalid(String),

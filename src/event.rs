@@ -155,8 +155,30 @@ impl Fields {
 
     /// Names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + '_ {
-        let at = |(from, to): (u32, u32)| &self.buffer[from as usize..to as usize];
-        self.spans.iter().map(move |s| (at(s.name), at(s.value)))
+        self.spans.iter().map(|s| (self.at(s.name), self.at(s.value)))
+    }
+
+    /// The name and value of the last field.
+    pub(crate) fn last(&self) -> Option<(&[u8], &[u8])> {
+        let span = self.spans.last()?;
+        Some((self.at(span.name), self.at(span.value)))
+    }
+
+    /// The name and value of the first field, and the other fields.
+    pub(crate) fn split_first(&self) -> Option<((&[u8], &[u8]), Self)> {
+        let (first, others) = self.spans.split_first()?;
+        let others = Self { buffer: self.buffer.clone(), spans: SmallVec::from_slice(others) };
+        Some(((self.at(first.name), self.at(first.value)), others))
+    }
+
+    /// All fields but the last.
+    pub(crate) fn without_last(&self) -> Self {
+        let others = &self.spans[..self.spans.len().saturating_sub(1)];
+        Self { buffer: self.buffer.clone(), spans: SmallVec::from_slice(others) }
+    }
+
+    fn at(&self, (from, to): (u32, u32)) -> &[u8] {
+        &self.buffer[from as usize..to as usize]
     }
 
     /// Bytes of all names and values.

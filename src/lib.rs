@@ -33,13 +33,15 @@ mod witness;
 mod worker;
 
 pub use app::{App, AppStream, Declared, DeclaredJob, Setup};
+/// What implementations of [`Middleware`] are marked with.
+pub use async_trait::async_trait;
 #[cfg(feature = "cli")]
 pub use cli::program as main;
 pub use decide::schedule::{Delivery, Missed, Overlap, UnknownChoice};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
 pub use job::inaction;
-pub use processor::{Context, Events, State};
+pub use processor::{Context, DeadLetter, Events, Middleware, Next, Outcome, Settled, State, Unit};
 pub use record::Record;
 pub use route::{Key, Partitioner};
 #[cfg(feature = "macros")]
@@ -62,8 +64,8 @@ pub mod prelude {
 
     pub use crate::codec::{Codec, Json};
     pub use crate::{
-        App, Context, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result, RunContext,
-        State, Stream, inaction,
+        App, Context, DeadLetter, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result,
+        RunContext, State, Stream, inaction,
     };
 }
 

@@ -37,10 +37,11 @@ use crate::clock;
 use crate::error::Failure;
 use crate::event::{EventId, Partition};
 use crate::processor::ProcessorSpec;
+pub use crate::processor::dead_letter::{Letter, LetterAbout};
 use crate::record::Record;
 use crate::settings::{Overrides, Settings};
 use crate::stream::current::{self, Handle};
-use crate::stream::{Bound, Stream};
+use crate::stream::{Bound, Stream, StreamSpec};
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 use crate::worker::{Switches, Worker};
@@ -202,7 +203,7 @@ impl TestApp {
     async fn waiting(&self) -> Vec<String> {
         let mut waiting = Vec::new();
         for processor in &self.app.processors {
-            for partition in self.survey(&processor.stream.name).await {
+            for partition in self.survey(&processor.stream).await {
                 let group = partition.groups.iter().find(|group| group.name == processor.name);
                 let position = group.and_then(|group| group.position).unwrap_or_default();
                 let is_stopped = group.and_then(|group| group.fence.as_ref()).is_some_and(|fence| fence.stop.is_some());
@@ -217,12 +218,14 @@ impl TestApp {
         waiting
     }
 
-    async fn survey(&self, stream: &str) -> Vec<PartitionSurvey> {
+    async fn survey(&self, stream: &StreamSpec) -> Vec<PartitionSurvey> {
         let broker = self.handle.broker();
-        match broker.stream(stream).await {
-            Ok(Some(facts)) => broker.survey(&Arc::new(facts)).await.unwrap_or_default(),
-            _ => Vec::new(),
-        }
+        let facts = match broker.stream(stream.declared_name()).await {
+            Ok(Some(facts)) if stream.holds_letters => facts.dead_letters(),
+            Ok(Some(facts)) => facts,
+            _ => return Vec::new(),
+        };
+        broker.survey(&Arc::new(facts)).await.unwrap_or_default()
     }
 
     /// Everything that was seen so far, in order.
@@ -298,6 +301,31 @@ impl TestApp {
         self.of(processor, |what| matches!(what, What::Ignored))
     }
 
+    /// The events that were settled without a processor's function: filtered by a middleware, or put back for another one.
+    pub fn passed(&self, processor: &str) -> Vec<At> {
+        self.of(processor, |what| matches!(what, What::Passed))
+    }
+
+    /// What lies in the store of the events that a processor has given up, by partition and in order.
+    ///
+    /// # Panics
+    /// If the store cannot be asked just now, or something else than a letter lies there.
+    pub async fn dead(&self, processor: &str) -> Vec<Letter> {
+        let mut letters = Vec::new();
+        let outlet =
+            self.handle.outlet(&self.spec(processor).stream).await.unwrap_or_else(|problem| panic!("{problem}"));
+        let dead = Arc::new(outlet.stream().dead_letters());
+        for partition in (0..dead.partitions).map(Partition) {
+            let all = (EventId::ZERO, EventId::MAX, usize::MAX);
+            let entries = self.handle.broker().range(&dead, partition, all.0, all.1, all.2, false).await;
+            for entry in entries.unwrap_or_else(|problem| panic!("{problem}")) {
+                letters.push(Letter::read(&entry).unwrap_or_else(|problem| panic!("{problem}")));
+            }
+        }
+        letters.retain(|letter| letter.about.processor == processor);
+        letters
+    }
+
     /// The events at which a processor's partitions are halted now.
     pub async fn halted(&self, processor: &str) -> BTreeSet<At> {
         self.stopped(processor, StopKind::Halted).await
@@ -311,7 +339,7 @@ impl TestApp {
     async fn stopped(&self, processor: &str, kind: StopKind) -> BTreeSet<At> {
         let spec = self.spec(processor);
         let mut stopped = BTreeSet::new();
-        for partition in self.survey(&spec.stream.name).await {
+        for partition in self.survey(&spec.stream).await {
             let fences = partition
                 .groups
                 .iter()

@@ -23,6 +23,10 @@ pub enum What {
     },
     /// It was given up and settled: the policy IGNORE.
     Ignored,
+    /// It was given up and settled, and kept as a dead letter.
+    DeadLettered,
+    /// It was settled without its function: a middleware filtered it, or it was put back for another processor.
+    Passed,
     /// Its partition was stopped at it.
     Stopped {
         /// Halted or quarantined.

@@ -88,6 +88,11 @@ fn check(field: &Field) -> Result<()> {
     if let Some(attribute) = field.attrs.iter().find(|a| a.path().is_ident("record")) {
         return Err(Error::new_spanned(attribute, "the fields of a primitive record have no options"));
     }
+    if let Some(name) = field.ident.as_ref().filter(|name| name.unraw().to_string().starts_with("__")) {
+        let why =
+            format!("`{name}` cannot be a field of a primitive record: names that begin with `__` are runnel's own");
+        return Err(Error::new_spanned(name, why));
+    }
     if is_primitive(&field.ty) {
         return Ok(());
     }

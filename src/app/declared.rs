@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::broker::Start;
-use crate::processor::{DeclaredAt, ProcessorSpec};
+use crate::processor::{DeclaredAt, Middleware, ProcessorSpec};
 use crate::settings::{ExceptionPolicy, Retry};
 
 /// A processor that was just added to its app. Each of these overrides a setting for this processor alone.
@@ -38,6 +38,17 @@ impl Declared<'_> {
     /// What happens to an event whose tries are spent. Default: setting `default_exception_policy`, halt.
     pub fn exception_policy(self, policy: ExceptionPolicy) -> Self {
         self.set(|p| p.options.exception_policy = Some(policy))
+    }
+
+    /// Keeps an event whose tries are spent as a dead letter, in the same step that settles it, and goes on: see
+    /// [`Stream::dead_letters`](crate::Stream::dead_letters). While there is no room for more, the partition waits.
+    pub fn dead_letter(self) -> Self {
+        self.set(|p| p.options.dead_letter = true)
+    }
+
+    /// Wraps every unit that this processor settles, inside the middleware that was given before.
+    pub fn middleware(self, middleware: impl Middleware) -> Self {
+        self.set(|p| p.middleware = p.middleware.with(middleware))
     }
 
     /// How often an event may kill its worker before the policy decides. Default: setting `max_crashes`, 3.

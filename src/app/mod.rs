@@ -14,7 +14,7 @@ use crate::job::JobSpec;
 use crate::processor::events::{LoopFuture, TypedLoop};
 use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
-use crate::processor::{DeclaredAt, Events, ProcessorOptions, ProcessorSpec, Style};
+use crate::processor::{Chain, DeclaredAt, Events, Middleware, ProcessorOptions, ProcessorSpec, Style};
 use crate::record::Record;
 use crate::settings::Overrides;
 use crate::stream::current::Handle;
@@ -73,6 +73,8 @@ pub struct App {
     pub(crate) typed: Vec<Arc<dyn JsonStream>>,
     pub(crate) processors: Vec<ProcessorSpec>,
     pub(crate) jobs: Vec<JobSpec>,
+    /// Around all of them.
+    pub(crate) middleware: Chain,
     pub(crate) overrides: Overrides,
     pub(crate) states: States,
     state_makers: Vec<LateState>,
@@ -113,6 +115,7 @@ impl App {
             typed: Vec::new(),
             processors: Vec::new(),
             jobs: Vec::new(),
+            middleware: Chain::default(),
             overrides: Overrides::default(),
             states: States::default(),
             state_makers: Vec::new(),
@@ -186,6 +189,13 @@ impl App {
         Fut: Future<Output = crate::Result> + Send + 'static,
     {
         self.beside.push(Arc::new(move || Box::pin(run())));
+        self
+    }
+
+    /// Wraps every unit that a processor of this app settles, inside the middleware that was given before and outside of
+    /// that of single processors ([`Declared::middleware`]).
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware = self.middleware.with(middleware);
         self
     }
 
@@ -298,6 +308,7 @@ impl App {
             stream: stream.clone(),
             style,
             options: ProcessorOptions::default(),
+            middleware: Chain::default(),
             declared_at: DeclaredAt { file: here.file(), line: here.line() },
         });
         Declared(self.processors.last_mut().expect("it was pushed the line before"))

@@ -14,10 +14,31 @@ pub(crate) enum Verdict {
     RetryAfter(Duration),
     /// Settle it and go on.
     Ignore,
+    /// Keep it as a dead letter, settle it and go on.
+    DeadLetter,
     /// Stop the partition at it until somebody decides.
     Quarantine,
     /// Stop the partition at it, and the worker.
     Halt,
+}
+
+/// What a processor does with an event in the end: its exception policy, or dead letters in place of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Halt,
+    Quarantine,
+    Ignore,
+    DeadLetter,
+}
+
+impl From<ExceptionPolicy> for Policy {
+    fn from(policy: ExceptionPolicy) -> Self {
+        match policy {
+            ExceptionPolicy::Halt => Self::Halt,
+            ExceptionPolicy::Quarantine => Self::Quarantine,
+            ExceptionPolicy::Ignore => Self::Ignore,
+        }
+    }
 }
 
 /// Decides for an event that has failed and crashed so often, this time included.
@@ -30,7 +51,7 @@ pub(crate) fn verdict(
     crashes: u32,
     retry: &Retry,
     max_crashes: u32,
-    policy: ExceptionPolicy,
+    policy: Policy,
     decode: bool,
     jitter: Option<f64>,
 ) -> Verdict {
@@ -40,9 +61,10 @@ pub(crate) fn verdict(
         return Verdict::RetryAfter(backoff(fails, retry, jitter));
     }
     match policy {
-        ExceptionPolicy::Ignore => Verdict::Ignore,
-        ExceptionPolicy::Quarantine => Verdict::Quarantine,
-        ExceptionPolicy::Halt => Verdict::Halt,
+        Policy::Ignore => Verdict::Ignore,
+        Policy::DeadLetter => Verdict::DeadLetter,
+        Policy::Quarantine => Verdict::Quarantine,
+        Policy::Halt => Verdict::Halt,
     }
 }
 
@@ -68,7 +90,7 @@ mod tests {
     }
 
     fn after(fails: u32, crashes: u32) -> Verdict {
-        verdict(fails, crashes, &five_attempts(), 3, ExceptionPolicy::Ignore, false, None)
+        verdict(fails, crashes, &five_attempts(), 3, Policy::Ignore, false, None)
     }
 
     #[test]
@@ -85,7 +107,7 @@ mod tests {
         for attempts in [0, 1] {
             let once = Retry { attempts, ..Retry::default() };
 
-            assert_eq!(verdict(1, 0, &once, 3, ExceptionPolicy::Halt, false, None), Verdict::Halt);
+            assert_eq!(verdict(1, 0, &once, 3, Policy::Halt, false, None), Verdict::Halt);
         }
     }
 
@@ -103,22 +125,30 @@ mod tests {
 
     #[test]
     fn with_no_crash_allowed_the_first_decides_and_none_does_not() {
-        let with = |crashes| verdict(0, crashes, &five_attempts(), 0, ExceptionPolicy::Quarantine, false, None);
+        let with = |crashes| verdict(0, crashes, &five_attempts(), 0, Policy::Quarantine, false, None);
 
         assert_eq!(with(0), Verdict::RetryAfter(Duration::ZERO));
         assert_eq!(with(1), Verdict::Quarantine);
     }
 
     #[test]
+    fn dead_letters_are_for_events_that_are_given_up() {
+        let decided = |fails| verdict(fails, 0, &five_attempts(), 3, Policy::DeadLetter, false, None);
+
+        assert_eq!(decided(4), Verdict::RetryAfter(1_000 * MS));
+        assert_eq!(decided(5), Verdict::DeadLetter);
+    }
+
+    #[test]
     fn bytes_that_cannot_be_decoded_are_not_tried_again() {
-        let decided = verdict(1, 0, &five_attempts(), 3, ExceptionPolicy::Quarantine, true, None);
+        let decided = verdict(1, 0, &five_attempts(), 3, Policy::Quarantine, true, None);
 
         assert_eq!(decided, Verdict::Quarantine);
     }
 
     #[test]
     fn jitter_shortens_a_wait_by_half_at_most() {
-        let wait = |jitter| verdict(1, 0, &five_attempts(), 3, ExceptionPolicy::Halt, false, Some(jitter));
+        let wait = |jitter| verdict(1, 0, &five_attempts(), 3, Policy::Halt, false, Some(jitter));
 
         assert_eq!(wait(0.0), Verdict::RetryAfter(200 * MS));
         assert_eq!(wait(0.5), Verdict::RetryAfter(150 * MS));
@@ -131,7 +161,7 @@ mod tests {
     fn waits_stay_bounded_however_often_it_failed() {
         let forever = Retry { attempts: u32::MAX, from: 200 * MS, to: 30_000 * MS };
 
-        let decided = verdict(u32::MAX - 1, 0, &forever, 3, ExceptionPolicy::Halt, false, None);
+        let decided = verdict(u32::MAX - 1, 0, &forever, 3, Policy::Halt, false, None);
 
         assert_eq!(decided, Verdict::RetryAfter(30_000 * MS));
     }

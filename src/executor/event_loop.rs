@@ -4,19 +4,21 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt;
 
-use crate::codec::DecodeError;
-use crate::event::EventId;
-use crate::processor::{Context, Feed, Loop, Unit, UnitError};
+use crate::clock::Instant;
+use crate::processor::{Chain, Loop, Settled};
 
-use super::lane::{Decision, Ending, Fault, Lane};
+use super::failing::{Decision, Ending, Fault};
+use super::hand::Hand;
+use super::lane::Lane;
+use super::lent::Lent;
+use super::wrapped::{End, Wrapped};
 
 /// Runs until the tenancy ends or the policy stops it. The function is started again after it returned early, and
 /// after a failure that its policy forgives.
-pub(super) async fn work(lane: Lane, function: &dyn Loop) -> (Lane, Ending) {
-    let mut turn = Turn { lane, in_hand: None, taken: 0, unreadable: None };
+pub(super) async fn work(lane: Lane, function: &dyn Loop, chain: &Chain) -> (Lane, Ending) {
+    let mut turn = Turn { lane, chain: chain.clone(), in_hand: None, retry_at: None, taken: 0, broken: None };
     let mut barren: u32 = 0;
     let mut warned = false;
     loop {
@@ -24,37 +26,34 @@ pub(super) async fn work(lane: Lane, function: &dyn Loop) -> (Lane, Ending) {
         turn = back;
         barren = if turn.taken == 0 { barren + 1 } else { 0 };
         turn.taken = 0;
-        let hand = turn.in_hand.take();
-        let failed = match (outcome, turn.unreadable.take()) {
-            (None, _) => return (turn.lane, Ending::Told),
-            (Some(_), Some((id, error))) => Some(Fault::of(UnitError::Decode(id, error), &turn.lane.context)),
-            (Some(outcome), None) => outcome.err(),
-        };
-        let decision = match (failed, hand) {
-            (None, hand) => {
-                if let Some(unit) = hand {
-                    turn.lane.handled(&ids(&unit));
+        let Some(outcome) = outcome else { return (turn.lane, Ending::Told) };
+        let fault = turn.broken.take().or(outcome.err());
+        let failed = fault.is_some();
+        let Some(close) = turn.close(fault).await else { return (turn.lane, Ending::Told) };
+        let decision = match close {
+            Closed::Failed(hand, fault) => {
+                let decision = turn.lane.failed(&hand, fault).await;
+                if matches!(decision, Decision::Again) {
+                    turn.lane.put_back(hand);
                 }
-                if let Some(ending) = turn.lane.ending.take() {
-                    return (turn.lane, ending);
-                }
+                decision
+            }
+            // Decided while it was being fed; it was told that there is no more, whatever it makes of that.
+            Closed::Settled(_) if turn.lane.ending.is_some() => {
+                let ending = turn.lane.ending.take().unwrap_or(Ending::Told);
+                return (turn.lane, ending);
+            }
+            Closed::Settled(Some(fault)) => turn.lane.failed_without_event(barren.max(1), fault).await,
+            Closed::Settled(None) => {
                 if turn.lane.is_told_to_end() {
                     return (turn.lane, Ending::Told);
                 }
-                if !std::mem::replace(&mut warned, true) {
+                if !failed && !std::mem::replace(&mut warned, true) {
                     tracing::warn!("the event loop returned although its partition is still owned: starting it again");
                 }
                 // A loop that takes nothing would spin.
                 turn.lane.pause(Duration::from_millis(100) * barren.min(10)).await
             }
-            (Some(fault), Some(unit)) => {
-                let decision = turn.lane.failed(&ids(&unit), fault).await;
-                if matches!(decision, Decision::Again) {
-                    turn.lane.put_back(unit);
-                }
-                decision
-            }
-            (Some(fault), None) => turn.lane.failed_without_event(barren.max(1), fault).await,
         };
         if let Decision::End(ending) = decision {
             return (turn.lane, ending);
@@ -62,28 +61,24 @@ pub(super) async fn work(lane: Lane, function: &dyn Loop) -> (Lane, Ending) {
     }
 }
 
-fn ids(unit: &Unit) -> Vec<EventId> {
-    unit.iter().map(|entry| entry.id).collect()
-}
-
 /// One call of the function. None: it was dropped, the place is gone or the grace period over.
 async fn call(turn: Turn, function: &dyn Loop) -> (Turn, Option<Result<(), Fault>>) {
     let context = turn.lane.context.clone();
     let abort = turn.lane.holding.abort.clone();
     let back = Back::default();
-    let lent = Lent { turn: Some(turn), back: back.clone() };
+    let lent = Lent::new(turn, back.clone());
     let outcome = {
         // The user's function may panic before its first await as well as after it.
         let future = std::panic::catch_unwind(AssertUnwindSafe(|| function.run(Box::new(lent), context)));
         match future {
-            Err(panic) => Some(Err(Fault::panicked(panic))),
+            Err(panic) => Some(Err(Fault::panicked("the processor", panic))),
             // Dropping the user's future is what abort means: what is in hand stays unsettled and is delivered again.
             Ok(future) => tokio::select! {
                 biased;
                 outcome = AssertUnwindSafe(future).catch_unwind() => Some(match outcome {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(error)) => Err(Fault { error, is_final: false }),
-                    Err(panic) => Err(Fault::panicked(panic)),
+                    Err(panic) => Err(Fault::panicked("the processor", panic)),
                 }),
                 () = abort.cancelled() => None,
             },
@@ -93,84 +88,87 @@ async fn call(turn: Turn, function: &dyn Loop) -> (Turn, Option<Result<(), Fault
     (turn.expect("the feed was dropped with the future, and gave back what it was lent"), outcome)
 }
 
+/// Where what was lent is given back.
+pub(super) type Back = Arc<Mutex<Option<Turn>>>;
+
 /// What the function works on while it is called, and what is left of that afterwards.
-struct Turn {
-    lane: Lane,
-    in_hand: Option<Unit>,
+pub(super) struct Turn {
+    pub(super) lane: Lane,
+    pub(super) chain: Chain,
+    pub(super) in_hand: Option<InHand>,
+    /// What failed before the function had it waits until then.
+    pub(super) retry_at: Option<Instant>,
     /// Events taken in this call.
-    taken: u64,
-    unreadable: Option<(EventId, DecodeError)>,
+    pub(super) taken: u64,
+    /// What the function could not go on from: whatever it returns, this is why it failed.
+    pub(super) broken: Option<Fault>,
 }
 
-type Back = Arc<Mutex<Option<Turn>>>;
-
-/// The function's side of it. The function's future must own it, so it gives back what it was lent when it is dropped.
-struct Lent {
-    turn: Option<Turn>,
-    back: Back,
+/// A unit, and how far it is.
+pub(super) struct InHand {
+    pub(super) hand: Hand,
+    /// Its middleware, until that has ended.
+    pub(super) wrapped: Option<Wrapped>,
+    /// The function has it, or had it.
+    pub(super) is_out: bool,
+    /// The function does not want to handle it.
+    pub(super) is_skipped: bool,
 }
 
-impl Lent {
-    fn turn(&mut self) -> &mut Turn {
-        self.turn.as_mut().expect("it is only given back when this is dropped")
-    }
+/// What is left of a call.
+enum Closed {
+    /// The unit in hand has failed.
+    Failed(Hand, Fault),
+    /// What was in hand is settled or put back; the function may have failed all the same.
+    Settled(Option<Fault>),
 }
 
-impl Drop for Lent {
-    fn drop(&mut self) {
-        *self.back.lock().expect("no code panics while it holds this lock") = self.turn.take();
-    }
-}
-
-#[async_trait]
-impl Feed for Lent {
-    async fn next(&mut self, most: usize, within: Duration) -> Option<Unit> {
-        let turn = self.turn();
-        if let Some(unit) = turn.in_hand.take() {
-            turn.lane.handled(&ids(&unit));
+impl Turn {
+    /// The function has ended: so does what it had in hand. None: it is dropped.
+    async fn close(&mut self, fault: Option<Fault>) -> Option<Closed> {
+        let Some(mut in_hand) = self.in_hand.take() else { return Some(Closed::Settled(fault)) };
+        if !in_hand.is_out {
+            self.lane.put_back(in_hand.hand);
+            return Some(Closed::Settled(fault));
         }
-        loop {
-            let unit = turn.lane.next_unit(most, within).await?;
-            let first = unit.first().expect("a unit holds at least one event").id;
-            let Some(fault) = turn.lane.verdict_before(first) else {
-                turn.lane.context = turn.lane.starts(&unit);
-                turn.taken += unit.len() as u64;
-                turn.in_hand = Some(unit.clone());
-                return Some(unit);
-            };
-            // It has killed enough workers: the policy decides without the function.
-            match turn.lane.failed(&ids(&unit), fault).await {
-                Decision::GoOn => {}
-                Decision::Again => turn.lane.queue.put_back(unit),
-                Decision::End(ending) => {
-                    turn.lane.ending = Some(ending);
-                    return None;
-                }
+        let Some(mut wrapped) = in_hand.wrapped.take() else {
+            if let Some(fault) = fault {
+                return Some(Closed::Failed(in_hand.hand, fault));
             }
+            self.lane.handled(&in_hand.hand);
+            return Some(Closed::Settled(None));
+        };
+        let is_final = fault.as_ref().is_some_and(|fault| fault.is_final);
+        let (told, left) = match (in_hand.is_skipped, fault) {
+            (true, fault) => (Ok(Settled::Passed), fault),
+            (false, None) => (Ok(Settled::Handled), None),
+            (false, Some(fault)) => (Err(fault.error), None),
+        };
+        wrapped.tell(|| told);
+        let abort = self.lane.holding.abort.clone();
+        // Dropping it is what abort means: the unit stays unsettled and is delivered again.
+        let end = tokio::select! {
+            biased;
+            end = wrapped.ended() => end,
+            () = abort.cancelled() => return None,
+        };
+        Some(match self.settle(in_hand.hand, end) {
+            Ok(()) => Closed::Settled(left),
+            Err((hand, mut fault)) => {
+                fault.is_final = is_final;
+                Closed::Failed(hand, fault)
+            }
+        })
+    }
+
+    /// Settles a unit whose middleware has ended, unless that failed. Nothing is awaited here.
+    pub(super) fn settle(&mut self, mut hand: Hand, end: End) -> Result<(), (Hand, Fault)> {
+        hand.leave_out(&end.removed);
+        match end.outcome {
+            Ok(Settled::Handled) if end.is_called => self.lane.handled(&hand),
+            Ok(_) => self.lane.passed(&hand),
+            Err(error) => return Err((hand, Fault { error, is_final: false })),
         }
-    }
-
-    fn refusal(&self, most: usize, within: Duration) -> Option<String> {
-        let grace = self.turn.as_ref().map(|turn| turn.lane.manner.grace_period)?;
-        if most == 0 {
-            return Some("`take(0, ..)` would never be full".into());
-        }
-        (within >= grace)
-            .then(|| format!("`take` within {within:?}: that must be shorter than `grace_period` ({grace:?})"))
-    }
-
-    fn note_decode_error(&mut self, id: EventId, error: DecodeError) {
-        self.turn().unreadable = Some((id, error));
-    }
-
-    fn skip(&mut self) {
-        let turn = self.turn();
-        if let Some(unit) = turn.in_hand.take() {
-            turn.lane.handled(&ids(&unit));
-        }
-    }
-
-    fn context(&self) -> Context {
-        self.turn.as_ref().map(|turn| turn.lane.context.clone()).expect("it is only given back when this is dropped")
+        Ok(())
     }
 }

@@ -2,83 +2,134 @@
 
 use std::panic::AssertUnwindSafe;
 
+use async_trait::async_trait;
 use futures::FutureExt;
 
-use crate::event::EventId;
-use crate::processor::{Call, Context, Unit};
+use crate::processor::middleware::Innermost;
+use crate::processor::{Call, Chain, Context, Entries, Outcome, Settled, Unit};
 
-use super::lane::{Decision, Ending, Fault, Lane};
+use super::failing::{Decision, Ending, Fault};
+use super::hand::Hand;
+use super::lane::Lane;
+use super::wrapped;
 
 /// How one call ended.
 enum Try {
     Done,
+    /// It is settled without the function.
+    Passed,
     Failed(Fault),
     /// Dropped in the middle: the place is gone, or the grace period over.
     Dropped,
 }
 
 /// Runs until the tenancy ends or the policy stops it.
-pub(super) async fn work(lane: &mut Lane, call: &dyn Call) -> Ending {
+pub(super) async fn work(lane: &mut Lane, call: &dyn Call, chain: &Chain) -> Ending {
     let (batch, within) = (lane.manner.batch, lane.manner.within);
     while let Some(unit) = lane.next_unit(batch, within).await {
-        let ids: smallvec::SmallVec<[EventId; 1]> = unit.iter().map(|entry| entry.id).collect();
-        let mut spare = Some(unit);
-        loop {
-            let unit = spare.take().expect("a unit is put back before it is tried again");
-            // Kept only where it can be needed again: cloning it costs as much as queueing it.
-            let copy = (lane.manner.retry.attempts > 1).then(|| unit.clone());
-            let tried = match lane.verdict_before(ids[0]) {
+        let mut next = Some(unit);
+        while let Some(unit) = next.take() {
+            let (mut hand, given) = lane.take_in_hand(unit, false);
+            if given.is_empty() {
+                lane.passed(&hand);
+                continue;
+            }
+            let tried = match lane.verdict_before(hand.first()) {
                 Some(fault) => Try::Failed(fault),
-                None => try_once(lane, call, unit).await,
+                None => try_once(lane, call, chain, &mut hand, given).await,
             };
             let decision = match tried {
                 Try::Done => {
-                    lane.handled(&ids);
+                    lane.handled(&hand);
+                    Decision::GoOn
+                }
+                Try::Passed => {
+                    lane.passed(&hand);
                     Decision::GoOn
                 }
                 Try::Dropped => return Ending::Told,
-                Try::Failed(fault) => lane.failed(&ids, fault).await,
+                Try::Failed(fault) => lane.failed(&hand, fault).await,
             };
             match decision {
-                Decision::GoOn => break,
+                Decision::GoOn => {}
                 Decision::End(ending) => return ending,
-                Decision::Again => spare = copy,
+                Decision::Again => next = hand.into_kept(),
             }
         }
     }
     Ending::Told
 }
 
-async fn try_once(lane: &mut Lane, call: &dyn Call, unit: Unit) -> Try {
-    let context = lane.starts(&unit);
-    match lane.manner.timeout {
-        None => run(lane, call, unit, &context).await,
-        Some(limit) => match tokio::time::timeout(limit, run(lane, call, unit, &context)).await {
-            Ok(tried) => tried,
-            Err(_) => Try::Failed(Fault {
-                error: format!("processing took longer than its timeout of {limit:?}").into(),
-                is_final: false,
-            }),
-        },
+async fn try_once(lane: &mut Lane, call: &dyn Call, chain: &Chain, hand: &mut Hand, given: Entries) -> Try {
+    let context = lane.starts(hand);
+    if chain.is_empty() {
+        return bounded(lane, invoke(call, given, &context)).await.map_or_else(|tried| tried, |()| Try::Done);
+    }
+    let mut unit = Unit::new(context, given, call.takes_batches());
+    let tried = bounded(lane, run_within(chain, call, &mut unit)).await;
+    hand.leave_out(unit.removed());
+    match tried {
+        Ok(Settled::Handled) if unit.is_called() => Try::Done,
+        Ok(_) => Try::Passed,
+        Err(tried) => tried,
     }
 }
 
-async fn run(lane: &Lane, call: &dyn Call, unit: Unit, context: &Context) -> Try {
-    // The user's function may panic before its first await as well as after it.
-    let started = std::panic::catch_unwind(AssertUnwindSafe(|| call.call(unit, context)));
-    let future = match started {
-        Ok(Ok(future)) => AssertUnwindSafe(future).catch_unwind(),
-        Ok(Err(error)) => return Try::Failed(Fault::of(error, context)),
-        Err(panic) => return Try::Failed(Fault::panicked(panic)),
+/// One try, as long as it may take.
+async fn bounded<T>(lane: &Lane, attempt: impl Future<Output = Result<T, Fault>>) -> Result<T, Try> {
+    let attempt = async {
+        match lane.manner.timeout {
+            None => attempt.await,
+            Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+                let error = format!("processing took longer than its timeout of {limit:?}").into();
+                Err(Fault { error, is_final: false })
+            }),
+        }
     };
     // Dropping the user's future is what abort means: the unit stays unsettled and is delivered again.
     tokio::select! {
         biased;
-        outcome = future => match outcome {
-            Ok(Ok(())) => Try::Done,
-            Ok(Err(error)) => Try::Failed(Fault { error, is_final: false }),
-            Err(panic) => Try::Failed(Fault::panicked(panic)),
-        },
-        () = lane.holding.abort.cancelled() => Try::Dropped,
+        ended = attempt => ended.map_err(Try::Failed),
+        () = lane.holding.abort.cancelled() => Err(Try::Dropped),
+    }
+}
+
+/// Decodes the unit and calls the function with it.
+async fn invoke(call: &dyn Call, unit: Entries, context: &Context) -> Result<(), Fault> {
+    // The user's function may panic before its first await as well as after it.
+    let started = std::panic::catch_unwind(AssertUnwindSafe(|| call.call(unit, context)));
+    let future = match started {
+        Ok(Ok(future)) => AssertUnwindSafe(future).catch_unwind(),
+        Ok(Err(error)) => return Err(Fault::of(error, context)),
+        Err(panic) => return Err(Fault::panicked("the processor", panic)),
+    };
+    match future.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Fault { error, is_final: false }),
+        Err(panic) => Err(Fault::panicked("the processor", panic)),
+    }
+}
+
+/// The same within middleware.
+async fn run_within(chain: &Chain, call: &dyn Call, unit: &mut Unit) -> Result<Settled, Fault> {
+    let outcome = wrapped::run(chain, unit, &Function(call)).await;
+    outcome.map_err(|error| Fault { error, is_final: unit.is_unreadable() })
+}
+
+/// A handler as the innermost part of a chain.
+struct Function<'a>(&'a dyn Call);
+
+#[async_trait]
+impl Innermost for Function<'_> {
+    async fn run(&self, unit: &mut Unit) -> Outcome {
+        match invoke(self.0, unit.entries(), unit.context()).await {
+            Ok(()) => Ok(Settled::Handled),
+            Err(fault) => {
+                if fault.is_final {
+                    unit.set_unreadable();
+                }
+                Err(fault.error)
+            }
+        }
     }
 }

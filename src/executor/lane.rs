@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::broker::{Front, Mark, Owned, StopKind};
+use crate::broker::{Front, Mark, NewLetter, Owned};
 use crate::clock::{self, Instant};
 use crate::decide::caution::Caution;
-use crate::decide::verdict::{Verdict, verdict};
-use crate::error::Error;
+use crate::decide::verdict::Policy;
 use crate::event::EventId;
-use crate::processor::{Context, Manner, Unit, UnitError};
+use crate::processor::{Context, Entries, Manner};
 use crate::witness::What;
 
 use super::committer::Committer;
+use super::failing::{Ending, Fault};
+use super::hand::Hand;
 use super::holding::Holding;
 use super::ledger::{Call, Ledger};
+use super::outbox::Piece;
 use super::queue::Queue;
 
 /// How a lane ended.
@@ -33,49 +35,6 @@ pub(super) enum LaneEnd {
     Stopped(Mark),
 }
 
-/// Why a unit failed.
-pub(super) struct Fault {
-    pub(super) error: Error,
-    /// Whether another try could not go better: the bytes do not change.
-    pub(super) is_final: bool,
-}
-
-impl Fault {
-    pub(super) fn of(error: UnitError, context: &Context) -> Self {
-        match error {
-            UnitError::Handler(error) => Self { error, is_final: false },
-            UnitError::Decode(id, source) => {
-                let stream = context.stream().to_owned();
-                Self { error: crate::error::Failure::Decode { stream, id, source }.into(), is_final: true }
-            }
-        }
-    }
-
-    pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
-        Self { error: format!("the processor panicked: {text}").into(), is_final: false }
-    }
-}
-
-/// What to do with a unit that failed.
-pub(super) enum Decision {
-    /// Try it again now; the wait is over.
-    Again,
-    /// It is settled; go on.
-    GoOn,
-    /// The lane ends here.
-    End(Ending),
-}
-
-/// Why a lane stops working.
-pub(super) enum Ending {
-    /// It was told to, or its place is gone.
-    Told,
-    /// Its policy says so.
-    Stop(Mark),
-}
-
 /// What both styles of processors share while they work a partition off.
 pub(super) struct Lane {
     pub(super) manner: Manner,
@@ -86,11 +45,11 @@ pub(super) struct Lane {
     /// Decided while an event loop was being fed.
     pub(super) ending: Option<Ending>,
     /// Tries of the event in front, from owners before us and from this one.
-    front: Option<Front>,
+    pub(super) front: Option<Front>,
     caution: Caution,
     /// Held while a suspect runs: suspects of one process run one at a time.
     suspects: Arc<Semaphore>,
-    turn: Option<OwnedSemaphorePermit>,
+    pub(super) turn: Option<OwnedSemaphorePermit>,
     cautious_since: Option<Instant>,
     cautious_for: Duration,
     cautious_units: u32,
@@ -123,11 +82,11 @@ impl Lane {
         }
     }
 
-    fn ledger(&self) -> &Arc<Ledger> {
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
         &self.holding.ledger
     }
 
-    fn say(&self, call: Call) {
+    pub(super) fn say(&self, call: Call) {
         self.committer.call(self.ledger(), call);
     }
 
@@ -137,13 +96,13 @@ impl Lane {
 
     /// The next unit, of `most` events, ready to be run: the lease is trusted, and a suspect is marked. None when the
     /// tenancy ends. Safe to drop: the unit stays in the queue.
-    pub(super) async fn next_unit(&mut self, most: usize, within: Duration) -> Option<Unit> {
+    pub(super) async fn next_unit(&mut self, most: usize, within: Duration) -> Option<Entries> {
         loop {
-            if !self.ledger().may_start() && !self.ledger().room().await {
+            if !self.ledger().may_start() && !self.unless_told_to_end(self.ledger().room()).await {
                 return None;
             }
             // With linger 0 nothing starts before Redis knows what came before; so it is with suspects.
-            if self.is_careful() && !self.ledger().known().await {
+            if self.is_careful() && !self.unless_told_to_end(self.ledger().known()).await {
                 return None;
             }
             // Only now that Redis knows: had we died before, this suspect would still stand there as the one that runs.
@@ -165,12 +124,23 @@ impl Lane {
         }
     }
 
+    /// Waits for what may not come before there is room for dead letters. False: it is not to be waited for any more.
+    pub(super) async fn unless_told_to_end(&self, wait: impl Future<Output = bool>) -> bool {
+        // Safe to drop: all only end the wait.
+        tokio::select! {
+            biased;
+            came = wait => came,
+            () = self.holding.close.cancelled() => false,
+            () = self.holding.abort.cancelled() => false,
+        }
+    }
+
     fn is_careful(&self) -> bool {
         self.manner.commit_linger.is_zero() || self.turn.is_some()
     }
 
     /// The lease is not renewed yet, perhaps it never will be.
-    async fn wait_for_trust(&self) -> Option<()> {
+    pub(super) async fn wait_for_trust(&self) -> Option<()> {
         while !self.holding.may_start(clock::now()) {
             // Safe to drop: both only end the wait.
             tokio::select! {
@@ -196,24 +166,30 @@ impl Lane {
         let fails = self.tries(id).fails;
         self.say(self.ledger().mark_front(id, fails));
         self.cautious_since = Some(clock::now());
-        self.ledger().known().await.then_some(())
+        self.unless_told_to_end(self.ledger().known()).await.then_some(())
     }
 
     /// Tries of a unit so far, known by its first event.
-    fn tries(&self, first: EventId) -> Front {
+    pub(super) fn tries(&self, first: EventId) -> Front {
         self.front.filter(|front| front.id == first).unwrap_or(Front { id: first, fails: 0, crashes: 0 })
     }
 
+    /// Takes a unit in hand, and answers what of it is to be given to the function. It is kept for another try, for
+    /// letters, and wherever else it may be needed again.
+    pub(super) fn take_in_hand(&self, unit: Entries, is_needed_again: bool) -> (Hand, Entries) {
+        let keep = is_needed_again || self.manner.retry.attempts > 1 || self.manner.policy == Policy::DeadLetter;
+        Hand::take(unit, &self.context.tenancy.processor, keep)
+    }
+
     /// The context of a unit that starts now.
-    pub(super) fn starts(&mut self, unit: &Unit) -> Context {
-        let (first, last) = (unit.first(), unit.last());
-        let (first, last) = first.zip(last).map(|(f, l)| (f.id, l.id)).expect("a unit holds at least one event");
-        self.ledger().started(last);
-        self.context.tenancy.in_hand.set(first);
-        let tries = self.tries(first);
+    pub(super) fn starts(&mut self, hand: &Hand) -> Context {
+        self.ledger().started(hand.last());
+        let id = hand.first_given.unwrap_or(hand.first());
+        self.context.tenancy.in_hand.set(id);
+        let tries = self.tries(hand.first());
         let attempt = tries.fails + tries.crashes + 1;
-        self.see(|| unit.iter().map(|entry| entry.id).collect(), || What::Started { attempt });
-        Context { tenancy: self.context.tenancy.clone(), id: first, attempt }
+        self.see(|| hand.given(), || What::Started { attempt });
+        Context { tenancy: self.context.tenancy.clone(), id, attempt, retried: hand.retried }
     }
 
     /// A unit that has killed enough workers is not started again.
@@ -229,133 +205,50 @@ impl Lane {
         Some(Fault { error: error.into(), is_final: true })
     }
 
-    fn see(&self, ids: impl FnOnce() -> Vec<EventId>, what: impl FnOnce() -> What) {
+    pub(super) fn see(&self, ids: impl FnOnce() -> Vec<EventId>, what: impl FnOnce() -> What) {
         self.context.tenancy.see(ids, what);
     }
 
-    /// A unit that failed is taken again, perhaps with more or fewer events.
-    pub(super) fn put_back(&mut self, unit: Unit) {
-        if let Some(last) = unit.last() {
-            self.ledger().put_back(last.id);
-        }
-        self.queue.put_back(unit);
+    /// A unit that was kept is taken again, perhaps with more or fewer events.
+    pub(super) fn put_back(&mut self, hand: Hand) {
+        self.ledger().put_back(hand.last());
+        self.queue.put_back(hand.into_kept().expect("what may be put back is kept"));
     }
 
     /// The unit was handled. Nothing is awaited here.
-    pub(super) fn handled(&mut self, unit: &[EventId]) {
-        self.see(|| unit.to_vec(), || What::Handled);
-        self.settle(unit);
+    pub(super) fn handled(&mut self, hand: &Hand) {
+        self.see(|| hand.given(), || What::Handled);
+        self.see_passed(hand);
+        self.settle(hand, Vec::new());
     }
 
-    /// The next commit may pass the unit.
-    fn settle(&mut self, unit: &[EventId]) {
-        let Some(&last) = unit.last() else { return };
+    /// The unit is settled, and its function was given nothing of it. Nothing is awaited here.
+    pub(super) fn passed(&mut self, hand: &Hand) {
+        self.ledger().started(hand.last());
+        self.see(|| hand.ids.to_vec(), || What::Passed);
+        self.settle(hand, Vec::new());
+    }
+
+    pub(super) fn see_passed(&self, hand: &Hand) {
+        if !hand.uncalled.is_empty() {
+            self.see(|| hand.uncalled.clone(), || What::Passed);
+        }
+    }
+
+    /// The next commit may pass the unit; letters go with it.
+    pub(super) fn settle(&mut self, hand: &Hand, letters: Vec<(EventId, NewLetter)>) {
+        let last = hand.last();
         if let Some(since) = self.cautious_since.take() {
             self.cautious_for += clock::now().since(since);
             self.cautious_units += 1;
         }
         self.front = None;
         let careful = self.is_careful();
-        let call = self.ledger().settled(last, unit.len() as u64, careful);
+        let call = match letters.is_empty() {
+            true => self.ledger().settled(last, hand.ids.len() as u64, careful),
+            false => self.ledger().given_up(last, Piece::of(&hand.ids, letters), careful),
+        };
         self.say(call);
         self.context.tenancy.in_hand.set(EventId::ZERO);
-    }
-
-    /// The unit failed: what its processor's policy makes of that.
-    pub(super) async fn failed(&mut self, unit: &[EventId], fault: Fault) -> Decision {
-        let Some(&first) = unit.first() else { return Decision::GoOn };
-        let mut tries = self.tries(first);
-        tries.fails += 1;
-        self.front = Some(tries);
-        let text = crate::error::chain(fault.error.as_ref());
-        self.see(|| unit.to_vec(), || What::Failed { error: text.clone() });
-        let decided = verdict(
-            tries.fails,
-            tries.crashes,
-            &self.manner.retry,
-            self.manner.max_crashes,
-            self.manner.exception_policy,
-            fault.is_final,
-            Some(fastrand::f64()),
-        );
-        match decided {
-            Verdict::RetryAfter(wait) => {
-                tracing::warn!(id = %first, attempt = tries.fails, of = self.manner.retry.attempts, ?wait, error = %text, "processing failed: trying again");
-                match self.wait_for_retry(first, tries.fails, wait).await {
-                    Some(()) => Decision::Again,
-                    None => Decision::End(Ending::Told),
-                }
-            }
-            Verdict::Ignore => {
-                tracing::error!(id = %first, events = unit.len(), error = %text, policy = "ignore", "processing failed: the event is given up");
-                self.see(|| unit.to_vec(), || What::Ignored);
-                self.settle(unit);
-                Decision::GoOn
-            }
-            Verdict::Quarantine => Decision::End(Ending::Stop(self.stop(StopKind::Quarantined, first, text))),
-            Verdict::Halt => Decision::End(Ending::Stop(self.stop(StopKind::Halted, first, text))),
-        }
-    }
-
-    fn stop(&self, kind: StopKind, at: EventId, error: String) -> Mark {
-        self.see(|| vec![at], || What::Stopped { kind });
-        let policy = if kind == StopKind::Halted { "halt" } else { "quarantine" };
-        tracing::error!(id = %at, error = %error, policy, "processing failed: the partition stops at this event");
-        Mark { kind, at, error }
-    }
-
-    /// The count is in Redis before the next try starts, so that it survives a crash.
-    async fn wait_for_retry(&mut self, first: EventId, fails: u32, wait: Duration) -> Option<()> {
-        self.say(self.ledger().mark_front(first, fails));
-        if !self.ledger().known().await {
-            return None;
-        }
-        // It failed, so it is not what kills workers: the other suspects need not wait for its retries.
-        self.turn = None;
-        // Safe to drop: these only end the wait.
-        tokio::select! {
-            () = clock::sleep(wait) => {}
-            () = self.holding.close.cancelled() => return None,
-            () = self.holding.abort.cancelled() => return None,
-        }
-        self.wait_for_trust().await?;
-        (!self.is_told_to_end()).then_some(())
-    }
-
-    /// The function failed without an event in hand: the same policies, marked just above the position.
-    pub(super) async fn failed_without_event(&mut self, fails: u32, fault: Fault) -> Decision {
-        let text = crate::error::chain(fault.error.as_ref());
-        let policy = self.manner.exception_policy;
-        match verdict(fails, 0, &self.manner.retry, u32::MAX, policy, fault.is_final, Some(fastrand::f64())) {
-            Verdict::Quarantine => Decision::End(Ending::Stop(self.stop(StopKind::Quarantined, self.next_id(), text))),
-            Verdict::Halt => Decision::End(Ending::Stop(self.stop(StopKind::Halted, self.next_id(), text))),
-            Verdict::RetryAfter(wait) => {
-                tracing::warn!(error = %text, ?wait, "the processor failed before its first event: starting it again");
-                self.pause(wait).await
-            }
-            Verdict::Ignore => {
-                // There is no event to give up, so all that is left is to try again, without haste.
-                let wait =
-                    self.manner.retry.from.saturating_mul(2u32.saturating_pow(fails.min(10))).min(self.manner.retry.to);
-                tracing::error!(error = %text, ?wait, "the processor failed before its first event: starting it again");
-                self.pause(wait).await
-            }
-        }
-    }
-
-    /// Waits before the function is started again.
-    pub(super) async fn pause(&self, wait: Duration) -> Decision {
-        // Safe to drop: these only end the wait.
-        tokio::select! {
-            () = clock::sleep(wait) => Decision::Again,
-            () = self.holding.close.cancelled() => Decision::End(Ending::Told),
-            () = self.holding.abort.cancelled() => Decision::End(Ending::Told),
-        }
-    }
-
-    /// The next event's id if it is known, else the least one it could have.
-    fn next_id(&self) -> EventId {
-        let position = self.ledger().position();
-        self.queue.front().map_or_else(|| position.next(), |entry| entry.id)
     }
 }

@@ -9,8 +9,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Commit, Fence, FrontMark, Owned, Place};
-use crate::decide::settlement::Settlement;
+use crate::decide::settlement::{MOST_OPEN, Settlement};
 use crate::event::EventId;
+
+use super::outbox::{Outbox, Piece};
 
 /// Settled events that go into a commit at once, without waiting for the linger.
 const ENOUGH: u64 = 64;
@@ -23,12 +25,17 @@ pub(super) struct Ledger {
     pub(super) server: u64,
     /// Cancelled when the place is no longer ours, by whatever has found out.
     pub(super) lost: CancellationToken,
+    /// Dead letters that the partition may hold.
+    letters_limit: u64,
     book: Mutex<Book>,
     answered: Notify,
 }
 
 struct Book {
     settlement: Settlement,
+    outbox: Outbox,
+    /// The commit under way was refused: there is no room for its letters.
+    is_crowded: bool,
     entries_read: Option<u64>,
     seen: EventId,
     front: FrontMark,
@@ -60,9 +67,11 @@ pub(super) enum Call {
 }
 
 impl Ledger {
-    pub(super) fn new(place: Place, fence: Fence, server: u64, owned: &Owned) -> Self {
+    pub(super) fn new(place: Place, fence: Fence, server: u64, letters_limit: u64, owned: &Owned) -> Self {
         let book = Book {
             settlement: Settlement::new(owned.position, owned.done.iter().copied()),
+            outbox: Outbox::default(),
+            is_crowded: false,
             entries_read: owned.entries_read,
             seen: owned.seen.max(owned.position),
             front: FrontMark::Keep,
@@ -76,7 +85,8 @@ impl Ledger {
             queued: false,
             urgent: false,
         };
-        Self { place, fence, server, lost: CancellationToken::new(), book: Mutex::new(book), answered: Notify::new() }
+        let (lost, answered) = (CancellationToken::new(), Notify::new());
+        Self { place, fence, server, lost, letters_limit, book: Mutex::new(book), answered }
     }
 
     fn book(&self) -> std::sync::MutexGuard<'_, Book> {
@@ -114,6 +124,19 @@ impl Ledger {
         book.say(entries, at_once)
     }
 
+    /// A unit is settled, and dead letters are kept of it. What does not fit into one commit waits for the next ones, and
+    /// nothing else starts until then.
+    pub(super) fn given_up(&self, last: EventId, pieces: Vec<Piece>, at_once: bool) -> Call {
+        let mut book = self.book();
+        book.settlement.put_back(last);
+        pieces.iter().for_each(|piece| book.settlement.started(piece.last));
+        let entries = pieces.iter().map(|piece| piece.entries).sum();
+        book.outbox.put(pieces);
+        book.settle_pieces();
+        let at_once = at_once || book.outbox.is_waiting();
+        book.say(entries, at_once)
+    }
+
     /// The next commit says that this event is about to start, having failed so often.
     pub(super) fn mark_front(&self, id: EventId, fails: u32) -> Call {
         let mut book = self.book();
@@ -133,8 +156,7 @@ impl Ledger {
 
     /// Whether one more unit may be started before more is committed.
     pub(super) fn may_start(&self) -> bool {
-        let book = self.book();
-        book.settlement.may_start() && book.fresh < crate::decide::settlement::MOST_OPEN as u64
+        self.book().may_start()
     }
 
     /// Waits until Redis knows everything said so far. False: the place is not ours any more.
@@ -145,7 +167,12 @@ impl Ledger {
 
     /// Waits until one more unit may be started. False: the place is not ours any more.
     pub(super) async fn room(&self) -> bool {
-        self.until(|book| book.settlement.may_start() && book.fresh < crate::decide::settlement::MOST_OPEN as u64).await
+        self.until(Book::may_start).await
+    }
+
+    /// Waits until there is no room for the dead letters of a commit. False: the place is not ours any more.
+    pub(super) async fn crowded(&self) -> bool {
+        self.until(|book| book.is_crowded).await
     }
 
     async fn until(&self, is_so: impl Fn(&Book) -> bool) -> bool {
@@ -194,9 +221,13 @@ impl Ledger {
         };
         book.entries_read = book.entries_read.map(|read| read + entries);
         book.n += 1;
-        book.sent = book.said;
+        let letters = book.outbox.take();
+        book.settle_pieces();
+        // What could not come along is still to be sent.
+        let has_more = book.outbox.is_ready();
+        book.sent = book.said - u64::from(has_more);
         book.fresh = 0;
-        book.urgent = false;
+        book.urgent = has_more;
         book.under_way = true;
         Some(Commit {
             place: self.place.clone(),
@@ -208,8 +239,8 @@ impl Ledger {
             front: std::mem::replace(&mut book.front, FrontMark::Keep),
             done,
             passed,
-            letters: Vec::new(),
-            letters_limit: 0,
+            letters,
+            letters_limit: self.letters_limit,
         })
     }
 
@@ -218,12 +249,19 @@ impl Ledger {
         let call = {
             let mut book = self.book();
             book.under_way = false;
+            book.is_crowded = false;
             book.known = book.sent;
             let (more, urgent) = (book.said > book.sent, book.urgent);
             if more && !book.queued { book.call(urgent) } else { Call::Nothing }
         };
         self.answered.notify_waiters();
         call
+    }
+
+    /// The commit was refused, since there is no room for its letters. It is under way until there is.
+    pub(super) fn refused_for_room(&self) {
+        self.book().is_crowded = true;
+        self.answered.notify_waiters();
     }
 
     /// A renewal is going to be sent.
@@ -252,6 +290,17 @@ impl Book {
         !self.under_way && self.said == self.sent
     }
 
+    fn may_start(&self) -> bool {
+        self.settlement.may_start() && self.fresh < MOST_OPEN as u64 && !self.outbox.is_waiting()
+    }
+
+    /// Settles what goes with the letters of the next commit.
+    fn settle_pieces(&mut self) {
+        while let Some((last, entries)) = self.outbox.next() {
+            self.settlement.settled(last, entries);
+        }
+    }
+
     fn say(&mut self, entries: u64, at_once: bool) -> Call {
         self.said += 1;
         self.fresh += entries;
@@ -274,67 +323,5 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::{Group, KeyLayout, StreamFacts};
-    use crate::event::Partition;
-
-    fn ledger() -> Ledger {
-        let facts = StreamFacts {
-            name: "orders".into(),
-            layout_version: 1,
-            partitions: 1,
-            slot_groups: 1,
-            keys: KeyLayout::Runnel,
-            partitioner: "xxh64".into(),
-            codec: "json".into(),
-            created: 0,
-        };
-        let owned = Owned {
-            epoch: crate::broker::Epoch(7),
-            position: EventId::ZERO,
-            last: EventId::ZERO,
-            n: 0,
-            entries_read: Some(0),
-            unclean: false,
-            seen: EventId::ZERO,
-            front: None,
-            done: Vec::new(),
-            notes: Vec::new(),
-        };
-        let group = Group { stream: facts.into(), processor: "billing".into() };
-        let fence = Fence { nonce: "nonce".into(), epoch: owned.epoch };
-        Ledger::new(Place { group, partition: Partition(0) }, fence, 0, &owned)
-    }
-
-    /// Settles an event and answers how many entries its commit says were read.
-    fn commits(ledger: &Ledger, id: u64) -> Option<u64> {
-        ledger.started(EventId::new(id, 0));
-        ledger.settled(EventId::new(id, 0), 1, true);
-        let commit = ledger.take().unwrap();
-        ledger.applied();
-        commit.entries_read
-    }
-
-    #[test]
-    fn a_renewal_that_a_commit_has_overtaken_does_not_count_back() {
-        let ledger = ledger();
-
-        ledger.renewing();
-        assert_eq!(commits(&ledger, 1), Some(1));
-        ledger.repaired(Some(0));
-
-        assert_eq!(commits(&ledger, 2), Some(2));
-    }
-
-    #[test]
-    fn a_renewal_at_rest_repairs_the_count() {
-        let ledger = ledger();
-        commits(&ledger, 1);
-
-        ledger.renewing();
-        ledger.repaired(Some(5));
-
-        assert_eq!(commits(&ledger, 2), Some(6));
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

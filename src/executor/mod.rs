@@ -23,16 +23,21 @@ use crate::witness::Witness;
 pub(crate) mod committer;
 pub(crate) mod drain;
 pub(crate) mod event_loop;
+pub(crate) mod failing;
 pub(crate) mod fetch;
+pub(crate) mod hand;
 pub(crate) mod handler;
 pub(crate) mod holding;
 pub(crate) mod lane;
 pub(crate) mod ledger;
+pub(crate) mod lent;
 pub(crate) mod membership;
+pub(crate) mod outbox;
 pub(crate) mod queue;
 pub(crate) mod rebalance;
 pub(crate) mod tenancy;
 pub(crate) mod upkeep;
+pub(crate) mod wrapped;
 
 pub(crate) use fetch::Appetite;
 

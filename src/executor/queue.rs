@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::clock::{self, Instant};
 use crate::decide::batch::{Batch, Due};
 use crate::event::Entry;
-use crate::processor::Unit;
+use crate::processor::Entries;
 
 use super::committer::Committer;
 use super::holding::Holding;
@@ -46,7 +46,7 @@ impl Queue {
     }
 
     /// Puts a unit back in front: it will be taken again.
-    pub(super) fn put_back(&mut self, unit: Unit) {
+    pub(super) fn put_back(&mut self, unit: Entries) {
         for entry in unit.into_iter().rev() {
             self.waiting.push_front(entry);
         }
@@ -58,13 +58,13 @@ impl Queue {
     }
 
     /// Up to `most` events, at most `within` after the first has come; none when the tenancy ends.
-    pub(super) async fn take(&mut self, most: usize, within: Duration) -> Option<Unit> {
+    pub(super) async fn take(&mut self, most: usize, within: Duration) -> Option<Entries> {
         let holding = self.holding.clone();
         if self.mind_done {
             self.skip_done();
         }
         if most == 1 && !self.waiting.is_empty() && !holding.close.is_cancelled() && !holding.abort.is_cancelled() {
-            return self.waiting.pop_front().map(|entry| Unit::from_iter([entry]));
+            return self.waiting.pop_front().map(|entry| Entries::from_iter([entry]));
         }
         let batch = Batch::new(most, within);
         loop {

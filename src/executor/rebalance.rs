@@ -138,7 +138,7 @@ impl Executor {
         self.tell_notes(partition, &owned.notes);
         let fence = Fence { nonce, epoch: owned.epoch };
         let place = self.place_of(partition);
-        let ledger = Arc::new(Ledger::new(place, fence, asked.server, &owned));
+        let ledger = Arc::new(Ledger::new(place, fence, asked.server, self.manner.dead_letter_size, &owned));
         if *self.server_changes.borrow() != asked.server {
             // The server that answered is gone already.
             ledger.lost.cancel();

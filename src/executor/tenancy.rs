@@ -14,9 +14,10 @@ use crate::stream::current;
 use crate::tasks::{Gate, Tasks};
 
 use super::committer::Committer;
+use super::failing::Ending;
 use super::fetch::{Appetite, fetch};
 use super::holding::Holding;
-use super::lane::{Ending, Lane, LaneEnd};
+use super::lane::{Lane, LaneEnd};
 use super::queue::Queue;
 use super::{event_loop, handler};
 
@@ -55,13 +56,13 @@ async fn run_here(opening: Opening) -> LaneEnd {
     let prefetch = manner.prefetch_count as usize;
     fetching.start(fetch(broker, holding.clone(), owned.position, prefetch, appetite.clone(), chunks));
     let queue = Queue::new(incoming, holding.clone(), committer.clone(), !owned.done.is_empty());
-    let context = Context { tenancy: tenancy.clone(), id: owned.position, attempt: 1 };
+    let context = Context { tenancy: tenancy.clone(), id: owned.position, attempt: 1, retried: None };
     let mut lane = Lane::new(manner, holding.clone(), committer.clone(), queue, context, &owned, suspects);
 
     let ending = match &spec.style {
-        Style::Handler(call) => handler::work(&mut lane, &**call).await,
+        Style::Handler(call) => handler::work(&mut lane, &**call, &spec.middleware).await,
         Style::Loop(function) => {
-            let (_, ending) = event_loop::work(lane, &**function).await;
+            let (_, ending) = event_loop::work(lane, &**function, &spec.middleware).await;
             ending
         }
     };
@@ -70,17 +71,40 @@ async fn run_here(opening: Opening) -> LaneEnd {
 
     let call = holding.ledger.hurry();
     committer.call(&holding.ledger, call);
-    if !holding.ledger.known().await {
-        return LaneEnd::Lost;
-    }
+    // Safe to drop: both only look.
+    let is_crowded = tokio::select! {
+        is_known = holding.ledger.known() => match is_known {
+            true => false,
+            false => return LaneEnd::Lost,
+        },
+        // What waits for room was certainly not committed: whoever owns the place next gives it up again.
+        () = is_crowded_too_long(&holding, grace) => true,
+    };
     let mark = match ending {
         Ending::Told => None,
         Ending::Stop(mark) => Some(mark),
     };
-    match (release(&tenancy, &holding, mark.as_ref(), grace).await, mark) {
+    let is_released = release(&tenancy, &holding, mark.as_ref(), grace).await;
+    if is_crowded {
+        holding.ledger.lost.cancel();
+    }
+    match (is_released, mark) {
         (true, Some(mark)) => LaneEnd::Stopped(mark),
         (true, None) => LaneEnd::Closed,
         (false, _) => LaneEnd::Lost,
+    }
+}
+
+/// Comes to an end when there was no room for dead letters during the grace period.
+async fn is_crowded_too_long(holding: &Holding, grace: Duration) {
+    // Safe to drop: these only end the wait.
+    tokio::select! {
+        () = clock::sleep(grace) => {}
+        () = holding.abort.cancelled() => {}
+    }
+    if !holding.ledger.crowded().await {
+        // It is lost, as whoever waits beside us finds out as well.
+        std::future::pending::<()>().await;
     }
 }
 

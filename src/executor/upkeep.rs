@@ -83,6 +83,10 @@ impl Executor {
     /// Trims the partitions whose position has moved since the last time.
     pub(super) fn trim(&mut self, now: Instant) {
         self.next_trim = now + TRIM_EVERY;
+        // Dead letters stay to be looked at and retried until their room is needed.
+        if self.group.stream.letters_of().is_some() {
+            return;
+        }
         let mut moved = Vec::new();
         for (partition, place) in &self.places {
             let position = place.holding.ledger.position();

@@ -17,14 +17,15 @@ use crate::record::Record;
 use crate::stream::Declaration;
 
 use super::extract::{Context, Extract, Parts};
-use super::handler::{FromUnit, Reading, Unit, Unit_, reading};
+use super::handler::{Entries, FromUnit, Reading, Unit_, reading};
 
 /// Where a loop's events come from and are settled: the executor's side of it.
 #[async_trait]
 pub(crate) trait Feed: Send {
     /// Settles what is in hand, then waits for up to `most` events, at most `within` after the first. None when the
-    /// tenancy ends. Safe to drop: what was settled stays so, what was not taken stays in the queue.
-    async fn next(&mut self, most: usize, within: Duration) -> Option<Unit>;
+    /// tenancy ends. Safe to drop: what was settled stays so, what was not taken stays in the queue. An error says that
+    /// what is in hand could not be settled: it stays in hand.
+    async fn next(&mut self, most: usize, within: Duration) -> Result<Option<Entries>, Unsettled>;
 
     /// Whether a batch of that size and time can be had.
     fn refusal(&self, most: usize, within: Duration) -> Option<String>;
@@ -39,13 +40,32 @@ pub(crate) trait Feed: Send {
     fn context(&self) -> Context;
 }
 
+/// A unit that the loop is done with, and its middleware is not.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsettled {
+    pub(crate) id: EventId,
+    pub(crate) error: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl Unsettled {
+    pub(crate) fn failure(id: EventId, error: &Arc<dyn std::error::Error + Send + Sync>) -> Failure {
+        Failure::Middleware { id, source: error.clone() }
+    }
+}
+
+/// What a loop cannot go on from.
+enum Broken {
+    Decode(EventId, Arc<DecodeError>),
+    Unsettled(Unsettled),
+}
+
 /// The events of one partition, lent to an event loop.
 pub struct Events<T> {
     feed: Box<dyn Feed>,
     #[allow(clippy::type_complexity)] // Named once, here: it is what forgets the record's type.
-    read: Arc<dyn Fn(Unit, &Context) -> Result<Vec<T>, (EventId, DecodeError)> + Send + Sync>,
+    read: Arc<dyn Fn(Entries, &Context) -> Result<Vec<T>, (EventId, DecodeError)> + Send + Sync>,
     current: Option<Entry>,
-    broken: Option<(EventId, Arc<DecodeError>)>,
+    broken: Option<Broken>,
 }
 
 impl<T: Send> Events<T> {
@@ -67,26 +87,39 @@ impl<T: Send> Events<T> {
     }
 
     async fn fetch(&mut self, most: usize, within: Duration) -> Result<Option<Vec<T>>, Failure> {
-        if let Some((id, error)) = &self.broken {
-            return Err(self.decode_failure(*id, error.clone()));
+        if self.broken.is_some() {
+            return self.told().map(|()| None);
         }
         self.current = None;
-        let Some(unit) = self.feed.next(most, within).await else { return Ok(None) };
+        let unit = match self.feed.next(most, within).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(unit)) => unit,
+            Err(unsettled) => {
+                self.broken = Some(Broken::Unsettled(unsettled));
+                return self.told().map(|()| None);
+            }
+        };
         self.current = unit.first().cloned();
         let context = self.feed.context();
         match (self.read)(unit, &context) {
             Ok(values) => Ok(Some(values)),
             Err((id, error)) => {
-                let error = Arc::new(error);
-                self.broken = Some((id, error.clone()));
-                Err(self.decode_failure(id, error))
+                self.broken = Some(Broken::Decode(id, Arc::new(error)));
+                self.told().map(|()| None)
             }
         }
     }
 
-    fn decode_failure(&self, id: EventId, error: Arc<DecodeError>) -> Failure {
-        let stream = self.feed.context().stream().to_owned();
-        Failure::Decode { stream, id, source: DecodeError::Shared(error) }
+    /// The error that stays until it is skipped.
+    fn told(&self) -> Result<(), Failure> {
+        match &self.broken {
+            None => Ok(()),
+            Some(Broken::Unsettled(Unsettled { id, error })) => Err(Unsettled::failure(*id, error)),
+            Some(Broken::Decode(id, error)) => {
+                let stream = self.feed.context().stream().to_owned();
+                Err(Failure::Decode { stream, id: *id, source: DecodeError::Shared(error.clone()) })
+            }
+        }
     }
 
     /// The raw event in hand; the first one of a batch.
@@ -113,7 +146,7 @@ impl<T: Send> Events<T> {
 impl<T> Drop for Events<T> {
     fn drop(&mut self) {
         // The error outlives the loop: whatever the function returns, the event it could not read has failed.
-        if let Some((id, error)) = self.broken.take() {
+        if let Some(Broken::Decode(id, error)) = self.broken.take() {
             self.feed.note_decode_error(id, DecodeError::Shared(error));
         }
     }
@@ -163,9 +196,9 @@ where
     fn run(&self, feed: Box<dyn Feed>, context: Context) -> BoxFuture<'static, Result<(), Error>> {
         let reading: Reading<R> = reading(&self.declaration, &context);
         let function = self.function.clone();
-        let read = move |unit: Unit, context: &Context| {
+        let read = move |unit: Entries, context: &Context| {
             unit.into_iter()
-                .map(|entry| T::from_unit(Unit_ { entries: Unit::from_iter([entry]), context }, &reading))
+                .map(|entry| T::from_unit(Unit_ { entries: Entries::from_iter([entry]), context }, &reading))
                 .collect::<Result<Vec<T>, _>>()
         };
         let mut events = Events { feed, read: Arc::new(read), current: None, broken: None };

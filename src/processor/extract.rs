@@ -98,6 +98,8 @@ pub struct Context {
     pub(crate) tenancy: Arc<Tenancy>,
     pub(crate) id: EventId,
     pub(crate) attempt: u32,
+    /// The id it had when it was sent at first, if it was given up and put back.
+    pub(crate) retried: Option<EventId>,
 }
 
 impl Context {
@@ -109,6 +111,11 @@ impl Context {
     /// Which try of the event this is: 1 for the first, also after a crash of its worker.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// For an event that was given up and put back (`dead retry`): the id it had when it was sent at first.
+    pub fn retried(&self) -> Option<EventId> {
+        self.retried
     }
 
     /// The partition.
@@ -137,9 +144,10 @@ impl Context {
     }
 
     /// The same for every try of this event by this processor, and for nothing else: `shop/orders/7/1795315492410-0/billing`.
+    /// Also after it was given up and put back.
     pub fn idempotency_key(&self) -> String {
         let t = &*self.tenancy;
-        format!("{}/{}/{}/{}/{}", t.handle.app(), t.stream, t.partition, self.id, t.processor)
+        format!("{}/{}/{}/{}/{}", t.handle.app(), t.stream, t.partition, self.retried.unwrap_or(self.id), t.processor)
     }
 
     /// Whether this worker may still believe that the partition is its own. Ask before an effect that must not repeat;

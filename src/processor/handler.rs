@@ -17,8 +17,8 @@ use crate::stream::{Declaration, RecordCodec};
 
 use super::extract::{Context, Extract, Parts};
 
-/// What is handled and settled as one: an event, or a batch of them.
-pub(crate) type Unit = SmallVec<[Entry; 1]>;
+/// The entries of one unit: an event, or a batch that is settled as one.
+pub(crate) type Entries = SmallVec<[Entry; 1]>;
 
 /// Why a unit failed. Not for users.
 #[doc(hidden)]
@@ -48,7 +48,7 @@ pub trait FromUnit<R: Record, Kind>: Sized + Send + 'static {
 /// The events of a unit and where they came from. Not for users.
 #[doc(hidden)]
 pub struct Unit_<'a> {
-    pub(crate) entries: Unit,
+    pub(crate) entries: Entries,
     pub(crate) context: &'a Context,
 }
 
@@ -207,7 +207,7 @@ pub(crate) trait Call: Send + Sync {
     fn needs(&self) -> Vec<(TypeId, &'static str)>;
 
     /// Decodes the unit and starts the function.
-    fn call(&self, unit: Unit, context: &Context) -> Result<Running, UnitError>;
+    fn call(&self, unit: Entries, context: &Context) -> Result<Running, UnitError>;
 }
 
 /// A typed handler of a stream.
@@ -233,7 +233,7 @@ impl<R: Record, P: 'static, H: Handler<R, P>> Call for Typed<R, H, P> {
         self.handler.needs()
     }
 
-    fn call(&self, unit: Unit, context: &Context) -> Result<Running, UnitError> {
+    fn call(&self, unit: Entries, context: &Context) -> Result<Running, UnitError> {
         let reading = self.reading.get_or_init(|| reading(&self.declaration, context));
         let first = unit.first().cloned();
         let key = || {

@@ -6,19 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Start;
+use crate::decide::verdict::Policy;
 use crate::settings::{ExceptionPolicy, Retry, Settings};
 use crate::stream::StreamSpec;
 
+pub mod dead_letter;
 pub mod events;
 pub mod extract;
 pub mod handler;
+pub mod middleware;
 
+pub use dead_letter::DeadLetter;
 pub use events::Events;
 pub use extract::{Context, Extract, State};
 pub use handler::{FromUnit, Handler, IntoOutcome};
+pub use middleware::{Middleware, Next, Outcome, Settled, Unit};
 
 pub(crate) use events::{Feed, Loop};
-pub(crate) use handler::{Call, Unit, UnitError};
+pub(crate) use handler::{Call, Entries, UnitError};
+pub(crate) use middleware::Chain;
 
 /// Where something was declared, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +57,7 @@ pub(crate) struct ProcessorSpec {
     pub(crate) stream: StreamSpec,
     pub(crate) style: Style,
     pub(crate) options: ProcessorOptions,
+    pub(crate) middleware: Chain,
     pub(crate) declared_at: DeclaredAt,
 }
 
@@ -62,6 +69,7 @@ pub(crate) struct ProcessorOptions {
     pub(crate) retry: Option<Retry>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) exception_policy: Option<ExceptionPolicy>,
+    pub(crate) dead_letter: bool,
     pub(crate) max_crashes: Option<u32>,
     pub(crate) lock_expiry: Option<Duration>,
     pub(crate) grace_period: Option<Duration>,
@@ -80,7 +88,8 @@ pub(crate) struct Manner {
     pub(crate) within: Duration,
     pub(crate) retry: Retry,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) exception_policy: ExceptionPolicy,
+    pub(crate) policy: Policy,
+    pub(crate) dead_letter_size: u64,
     pub(crate) max_crashes: u32,
     pub(crate) lock_expiry: Duration,
     pub(crate) grace_period: Duration,
@@ -92,56 +101,74 @@ pub(crate) struct Manner {
     pub(crate) assignment_attempts: Option<u32>,
 }
 
-impl ProcessorOptions {
+impl ProcessorSpec {
     /// What holds for this processor under these settings.
     pub(crate) fn under(&self, settings: &Settings) -> Manner {
-        let batch = self.batch.unwrap_or(1);
+        let options = &self.options;
+        let batch = options.batch.unwrap_or(1);
         Manner {
             batch,
-            within: self.within.unwrap_or(Duration::from_millis(100)),
-            retry: self.retry.unwrap_or_default(),
-            timeout: self.timeout,
-            exception_policy: self.exception_policy.unwrap_or(settings.default_exception_policy),
-            max_crashes: self.max_crashes.unwrap_or(settings.max_crashes),
-            lock_expiry: self.lock_expiry.unwrap_or(settings.default_lock_expiry),
-            grace_period: self.grace_period.unwrap_or(settings.default_grace_period),
+            within: options.within.unwrap_or(Duration::from_millis(100)),
+            retry: options.retry.unwrap_or_default(),
+            timeout: options.timeout,
+            policy: self.policy(settings),
+            dead_letter_size: self.stream.dead_letter_size.unwrap_or(settings.dead_letter_size),
+            max_crashes: options.max_crashes.unwrap_or(settings.max_crashes),
+            lock_expiry: options.lock_expiry.unwrap_or(settings.default_lock_expiry),
+            grace_period: options.grace_period.unwrap_or(settings.default_grace_period),
             // A batch that is larger than the prefetch would wait for what can never come.
-            prefetch_count: self.prefetch_count.unwrap_or(settings.default_prefetch_count).max(batch as u32),
-            commit_linger: self.commit_linger.unwrap_or(settings.default_commit_linger),
-            start: self.start.unwrap_or(settings.default_start),
-            join_delay: self.join_delay.unwrap_or(settings.default_join_delay),
-            assignment_sleep: self.assignment_sleep.unwrap_or(settings.default_assignment_sleep),
-            assignment_attempts: self.assignment_attempts.or(settings.default_assignment_attempts),
+            prefetch_count: options.prefetch_count.unwrap_or(settings.default_prefetch_count).max(batch as u32),
+            commit_linger: options.commit_linger.unwrap_or(settings.default_commit_linger),
+            start: options.start.unwrap_or(settings.default_start),
+            join_delay: options.join_delay.unwrap_or(settings.default_join_delay),
+            assignment_sleep: options.assignment_sleep.unwrap_or(settings.default_assignment_sleep),
+            assignment_attempts: options.assignment_attempts.or(settings.default_assignment_attempts),
+        }
+    }
+
+    fn policy(&self, settings: &Settings) -> Policy {
+        // What was given up once must not stop those who only look after it.
+        let default = match self.stream.holds_letters {
+            true => ExceptionPolicy::Ignore,
+            false => settings.default_exception_policy,
+        };
+        match self.options.dead_letter {
+            true => Policy::DeadLetter,
+            false => self.options.exception_policy.unwrap_or(default).into(),
         }
     }
 
     /// Combinations that cannot work, as a sentence.
-    pub(crate) fn refusal(&self, settings: &Settings, style: &Style) -> Option<String> {
+    pub(crate) fn refusal(&self, settings: &Settings) -> Option<String> {
+        let options = &self.options;
         let manner = self.under(settings);
-        let takes_batches = match style {
+        if let Some(why) = options.no_dead_letters(&self.stream) {
+            return Some(why);
+        }
+        let takes_batches = match &self.style {
             Style::Handler(call) => call.takes_batches(),
             Style::Loop(_) => {
-                if self.batch.is_some() {
+                if options.batch.is_some() {
                     return Some(
                         "`batch` is for handlers: an event loop takes batches with `events.take(n, within)`".into(),
                     );
                 }
-                if self.timeout.is_some() {
+                if options.timeout.is_some() {
                     return Some("`timeout` is for handlers: an event loop times its own work".into());
                 }
                 false
             }
         };
-        match (takes_batches, self.batch) {
+        match (takes_batches, options.batch) {
             (true, None) => return Some("it takes a `Vec`, so say how large: `batch = 500`".into()),
-            (false, Some(_)) if matches!(style, Style::Handler(_)) => {
+            (false, Some(_)) if matches!(self.style, Style::Handler(_)) => {
                 return Some("`batch` is given, so its first parameter must be a `Vec` of records or events".into());
             }
             (_, Some(0)) => return Some("`batch = 0` would never be full".into()),
             (_, Some(n)) if n > 10_000 => return Some(format!("`batch = {n}` is more than 10,000 events")),
             _ => {}
         }
-        if self.within.is_some() && self.batch.is_none() {
+        if options.within.is_some() && options.batch.is_none() {
             return Some("`within` says how long a batch may take to fill, so give `batch` as well".into());
         }
         let short = |what: &str, value: Duration, than: &str, bound: Duration| {
@@ -169,5 +196,26 @@ impl ProcessorOptions {
             return Some("`timeout` must be longer than 0".into());
         }
         None
+    }
+}
+
+impl ProcessorOptions {
+    fn no_dead_letters(&self, stream: &StreamSpec) -> Option<String> {
+        if !self.dead_letter {
+            return None;
+        }
+        if stream.holds_letters {
+            return Some(
+                "what it processes are dead letters, which cannot be given up as dead letters once more: leave out \
+                 `on_error = \"dead_letter\"`, and what fails is logged and settled"
+                    .into(),
+            );
+        }
+        let stops = self.exception_policy.filter(|policy| *policy != ExceptionPolicy::Ignore)?;
+        Some(format!(
+            "`on_error = \"dead_letter\"` goes on behind a failed event, and `exception_policy = \"{}\"` stops there: give one \
+             of them",
+            format!("{stops:?}").to_lowercase()
+        ))
     }
 }

@@ -163,6 +163,8 @@ pub struct Settings {
     pub prefetch_bytes: usize,
     /// The largest value after decompression. Default: 64 MiB.
     pub decode_limit: usize,
+    /// Dead letters a partition may hold. Default: 10,000.
+    pub dead_letter_size: u64,
     /// Events read ahead for each owned partition. Default: 64.
     pub default_prefetch_count: u32,
     /// On drain: how long running work may take to finish. Default: 8 s.
@@ -207,6 +209,7 @@ impl Default for Settings {
             slot_groups: 16,
             prefetch_bytes: 16 << 20,
             decode_limit: 64 << 20,
+            dead_letter_size: 10_000,
             default_prefetch_count: 64,
             default_grace_period: Duration::from_secs(8),
             default_commit_linger: Duration::from_millis(5),

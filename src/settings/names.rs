@@ -115,5 +115,6 @@ mod tests {
             assert!(!refused.contains(char::is_control) && refused.len() < 300, "{refused}");
         }
         assert!(check_name(Named::PythonStream, "a{b").is_err());
+        assert!(check_name(Named::PythonStream, "shop.dead").is_err());
     }
 }

@@ -82,6 +82,7 @@ table! {
     slot_groups: Count, "slot groups of a new stream; fixed at its creation";
     prefetch_bytes: Size, "bytes of events a worker reads ahead";
     decode_limit: Size, "the largest value after decompression";
+    dead_letter_size: LongCount, "dead letters a partition may hold";
     default_prefetch_count: Count, "events read ahead for each owned partition";
     default_grace_period: Seconds, "on drain: how long running work may take to finish";
     default_commit_linger: Millis, "how long a settled event may wait for its commit; 0: none waits";

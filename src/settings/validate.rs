@@ -91,6 +91,7 @@ fn numbers(settings: &Settings, found: &mut Vec<Problem>) {
     for (name, value, least, most) in [
         ("default_partition_count", settings.default_partition_count.into(), 1, 65_536),
         ("default_partition_size", settings.default_partition_size, 1, 1_000_000_000),
+        ("dead_letter_size", settings.dead_letter_size, 1, 1_000_000_000),
         ("slot_groups", settings.slot_groups.into(), 1, 16_384),
         ("max_crashes", settings.max_crashes.into(), 1, 1_000_000),
         ("default_prefetch_count", settings.default_prefetch_count.into(), 1, 1_000_000),

@@ -10,37 +10,40 @@ use super::StreamSpec;
 /// The facts that this process declares.
 pub(crate) fn declared(spec: &StreamSpec, settings: &Settings) -> Result<StreamFacts, Failure> {
     let kind = if spec.python_compatible { Named::PythonStream } else { Named::Stream };
+    let name = spec.declared_name();
     if !spec.internal {
-        check_name(kind, &spec.name)?;
+        check_name(kind, name)?;
     }
     let partitioner = partitioner(spec, settings)?;
     let partitions = spec.partitions.unwrap_or(settings.default_partition_count);
     let slot_groups = spec.slot_groups.unwrap_or(settings.slot_groups);
     let limit = |what: &str, value: u32, most: u32| match (1..=most).contains(&value) {
         true => Ok(()),
-        false => Err(Failure::Invalid(format!(
-            "stream `{}` cannot have {value} {what}: give a number from 1 to {most}",
-            spec.name
-        ))),
+        false => {
+            Err(Failure::Invalid(format!("stream `{name}` cannot have {value} {what}: give a number from 1 to {most}")))
+        }
     };
     limit("partitions", partitions, 65_536)?;
     limit("slot groups", slot_groups, 16_384)?;
     if spec.partition_size.unwrap_or(settings.default_partition_size) == 0 {
         return Err(Failure::Invalid(format!(
-            "stream `{}` cannot have partitions of size 0: nothing could be sent",
-            spec.name
+            "stream `{name}` cannot have partitions of size 0: nothing could be sent"
+        )));
+    }
+    if spec.dead_letter_size == Some(0) {
+        return Err(Failure::Invalid(format!(
+            "stream `{name}` cannot have a `dead_letter_size` of 0: nothing could be given up"
         )));
     }
     if spec.python_compatible && !matches!(partitioner, Partitioner::Python | Partitioner::PythonMd5) {
         return Err(Failure::Invalid(format!(
-            "stream `{}` is python_compatible() but its partitioner is `{}`: use Partitioner::Python, or Partitioner::PythonMd5 \
+            "stream `{name}` is python_compatible() but its partitioner is `{}`: use Partitioner::Python, or Partitioner::PythonMd5 \
              where Python runs without xxhash",
-            spec.name,
             partitioner.name()
         )));
     }
     Ok(StreamFacts {
-        name: spec.name.clone(),
+        name: name.to_owned(),
         layout_version: LAYOUT_VERSION,
         partitions,
         slot_groups: if spec.python_compatible { partitions } else { slot_groups },

@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::broker::{NewEntry, StreamRef};
+use crate::broker::{DEAD, NewEntry, StreamRef};
 use crate::codec::{AnyCodec, Codec, DecodeError, EncodeError, Limits};
 use crate::error::Failure;
 use crate::event::{EventId, Fields};
@@ -22,6 +22,7 @@ pub(crate) mod outlet;
 mod pump;
 
 use current::Handle;
+use outlet::Outlet;
 
 /// What a stream declares, without its record type.
 #[derive(Clone)]
@@ -38,6 +39,9 @@ pub(crate) struct StreamSpec {
     pub(crate) primitive: bool,
     /// One of runnel's own, whose name users cannot give.
     pub(crate) internal: bool,
+    pub(crate) dead_letter_size: Option<u64>,
+    /// Whether it is the stream of the dead letters of another.
+    pub(crate) holds_letters: bool,
     /// All of the above in one text: declarations that differ in anything are different ways into a stream.
     pub(crate) identity: Arc<str>,
 }
@@ -46,7 +50,7 @@ impl StreamSpec {
     fn identify(&mut self) {
         let partitioner = self.partitioner.as_ref().map(Partitioner::name);
         self.identity = format!(
-            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {}",
+            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {} {:?} {}",
             self.name,
             self.partitions,
             self.partition_size,
@@ -55,9 +59,19 @@ impl StreamSpec {
             self.on_full,
             self.send_timeout,
             self.python_compatible,
-            self.primitive
+            self.primitive,
+            self.dead_letter_size,
+            self.holds_letters
         )
         .into();
+    }
+
+    /// The name of the stream that is declared: of dead letters, that of the stream they come from.
+    pub(crate) fn declared_name(&self) -> &str {
+        match self.holds_letters {
+            true => self.name.strip_suffix(DEAD).unwrap_or(&self.name),
+            false => &self.name,
+        }
     }
 }
 
@@ -88,6 +102,11 @@ impl<R: Record> Declaration<R> {
     /// The codec it declares, or the one the settings name.
     pub(crate) fn codec(&self, default: &AnyCodec) -> Arc<dyn RecordCodec<R>> {
         self.codec.clone().unwrap_or_else(|| Arc::new(*default))
+    }
+
+    /// The codec it declares.
+    pub(crate) fn own_codec(&self) -> Option<Arc<dyn RecordCodec<R>>> {
+        self.codec.clone()
     }
 
     pub(crate) fn key(&self, record: &R) -> Key {
@@ -138,6 +157,8 @@ impl<R: Record> Stream<R> {
             python_compatible: false,
             primitive: R::PRIMITIVE,
             internal: false,
+            dead_letter_size: None,
+            holds_letters: false,
             identity: "".into(),
         };
         spec.identify();
@@ -147,6 +168,16 @@ impl<R: Record> Stream<R> {
     /// A stream that is built at first use: what a `static` needs. `#[runnel::stream]` writes this.
     pub const fn declared(build: fn() -> Stream<R>) -> Self {
         Self { cell: OnceLock::new(), build: Some(build) }
+    }
+
+    /// A stream that another one makes.
+    pub(crate) fn made_of(
+        mut spec: StreamSpec,
+        key: impl Fn(&R) -> Key + Send + Sync + 'static,
+        codec: Option<Arc<dyn RecordCodec<R>>>,
+    ) -> Self {
+        spec.identify();
+        Self::of(Arc::new(Declaration { spec, key: Arc::new(key), codec }))
     }
 
     fn of(declaration: Arc<Declaration<R>>) -> Self {
@@ -181,6 +212,11 @@ impl<R: Record> Stream<R> {
     /// Events a partition may hold before senders wait. Default: setting `default_partition_size`, 50,000.
     pub fn partition_size(self, events: u64) -> Self {
         self.changed(|d| d.spec.partition_size = Some(events))
+    }
+
+    /// Dead letters a partition may hold before those that give events up wait. Default: setting `dead_letter_size`, 10,000.
+    pub fn dead_letter_size(self, letters: u64) -> Self {
+        self.changed(|d| d.spec.dead_letter_size = Some(letters))
     }
 
     /// Slot groups: how far it can spread over a cluster. Fixed when it is first used. Default: 16.
@@ -272,15 +308,28 @@ impl<R: Record> Bound<R> {
         self.send_one(Some(id), record).await
     }
 
+    async fn outlet(&self) -> Result<Arc<Outlet>, Failure> {
+        let spec = &self.declaration.spec;
+        if spec.holds_letters {
+            let base = spec.declared_name();
+            return Err(Failure::Invalid(format!(
+                "stream `{}` holds what processors of stream `{base}` gave up, and nothing is sent to it: send to `{base}`, and \
+                 let a processor give events up with `on_error = \"dead_letter\"`",
+                spec.name
+            )));
+        }
+        self.handle.outlet(spec).await
+    }
+
     async fn send_one(&self, id: Option<EventId>, record: R) -> Result<EventId, Failure> {
-        let outlet = self.handle.outlet(&self.declaration.spec).await?;
+        let outlet = self.outlet().await?;
         let entry = outlet.entry(self.declaration.key(&record), self.encode(&record)?, id)?;
         outlet.send(entry).await
     }
 
     /// As [`Stream::send_all`].
     pub async fn send_all(&self, records: impl IntoIterator<Item = R>) -> Result<Vec<EventId>, Failure> {
-        let outlet = self.handle.outlet(&self.declaration.spec).await?;
+        let outlet = self.outlet().await?;
         // Everything is encoded before anything is sent: a record that cannot be written must not split the batch.
         let entries: Vec<_> = records
             .into_iter()

@@ -111,7 +111,8 @@ impl Outlet {
                 "this process writes the stream with another codec than the one that declared it");
         }
         let levels = (0..theirs.partitions).map(|_| Level::default()).collect();
-        let road = Arc::new(Road { stream: Arc::new(theirs), broker, levels });
+        let stream = if spec.holds_letters { theirs.dead_letters() } else { theirs };
+        let road = Arc::new(Road { stream: Arc::new(stream), broker, levels });
         Ok(Arc::new(Self {
             pump: Pump::start(road.clone()),
             road,
@@ -135,6 +136,13 @@ impl Outlet {
             return Err(Failure::Invalid(format!(
                 "a record of stream `{}` has no fields: Redis keeps no empty entries",
                 self.stream().name
+            )));
+        }
+        if let Some((name, _)) = fields.iter().find(|(name, _)| name.starts_with(b"__")) {
+            return Err(Failure::Invalid(format!(
+                "a record of stream `{}` has a field `{}`: names that begin with `__` are runnel's own",
+                self.stream().name,
+                name.escape_ascii()
             )));
         }
         Ok(NewEntry { partition, id, fields })

@@ -25,7 +25,7 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
         } else if let Err(error) = check_name(Named::Processor, &processor.name) {
             problems.push(format!("{error} ({place})"));
         }
-        if let Some(why) = processor.options.refusal(settings, &processor.style) {
+        if let Some(why) = processor.refusal(settings) {
             problems.push(format!("processor `{}` ({place}): {why}", processor.name));
         }
     }

@@ -158,10 +158,15 @@ impl Worker {
     /// The processors to run.
     fn chosen(&self) -> Result<Vec<Arc<ProcessorSpec>>, Failure> {
         let all = || self.app.processors.iter();
-        let Some(only) = &self.only else { return Ok(all().cloned().map(Arc::new).collect()) };
+        // What is wrapped around all is outside of what each has of its own.
+        let wrapped = |spec: &ProcessorSpec| {
+            let middleware = self.app.middleware.around(&spec.middleware);
+            Arc::new(ProcessorSpec { middleware, ..spec.clone() })
+        };
+        let Some(only) = &self.only else { return Ok(all().map(wrapped).collect()) };
         only.iter()
             .map(|name| {
-                let found = all().find(|spec| spec.name == *name).cloned().map(Arc::new);
+                let found = all().find(|spec| spec.name == *name).map(wrapped);
                 found.ok_or_else(|| {
                     let names = all().map(|spec| spec.name.as_str());
                     Failure::NotFound(format!(
@@ -175,7 +180,7 @@ impl Worker {
     }
 
     async fn prepare(&self, spec: Arc<ProcessorSpec>, around: &Surroundings) -> Result<Executor, Failure> {
-        let manner: Manner = spec.options.under(self.handle.settings());
+        let manner: Manner = spec.under(self.handle.settings());
         let outlet = self.handle.outlet(&spec.stream).await?;
         let group = Group { stream: outlet.stream().clone(), processor: spec.name.as_str().into() };
         let doing = || format!("register processor `{}` with stream `{}`", spec.name, spec.stream.name);

@@ -19,7 +19,7 @@ use crate::problems::Problems;
 use crate::values;
 
 /// Each option with an example of it, for messages.
-const OPTIONS: [(&str, &str); 16] = [
+const OPTIONS: [(&str, &str); 17] = [
     ("name", "name = \"printer\""),
     ("batch", "batch = 500"),
     ("within", "within = \"2s\""),
@@ -27,6 +27,7 @@ const OPTIONS: [(&str, &str); 16] = [
     ("timeout", "timeout = \"10s\""),
     ("exception_policy", "exception_policy = \"quarantine\""),
     ("on_error", "on_error = \"dead_letter\""),
+    ("middleware", "middleware = [Timing, Audit::new()]"),
     ("max_crashes", "max_crashes = 3"),
     ("start", "start = \"0\""),
     ("prefetch_count", "prefetch_count = 64"),
@@ -168,7 +169,14 @@ impl Options {
             }
             "on_error" => {
                 one_of(value, &["dead_letter"], example)?;
+                self.changes.push(quote!(.dead_letter()));
                 self.on_error = Some(value.clone());
+            }
+            "middleware" => {
+                let Expr::Array(list) = value else {
+                    return Err(syn::Error::new_spanned(value, format!("expected a list: `{example}`")));
+                };
+                self.changes.extend(list.elems.iter().map(|each| quote!(.middleware(#each))));
             }
             "start" => {
                 let start = values::start(value)?;
@@ -217,16 +225,13 @@ impl Options {
         }
         if let Some(value) = &self.on_error {
             let stops = self.exception_policy.as_deref().filter(|policy| *policy != "ignore");
-            problems.tell(
-                value,
-                match stops {
-                    Some(policy) => format!(
-                        "`on_error = \"dead_letter\"` goes on behind a failed event, and `exception_policy = \"{policy}\"` stops \
-                         there: give one of them"
-                    ),
-                    None => "dead letters are not available in this version".to_owned(),
-                },
-            );
+            if let Some(policy) = stops {
+                let why = format!(
+                    "`on_error = \"dead_letter\"` goes on behind a failed event, and `exception_policy = \"{policy}\"` stops \
+                     there: give one of them"
+                );
+                problems.tell(value, why);
+            }
         }
     }
 
@@ -308,9 +313,7 @@ mod tests {
             let with_batch = if name == "within" { ", batch = 500" } else { "" };
             let attr = format!("ORDERS, {example}{with_batch}").parse().expect("examples are Rust");
             let (_, problems) = read(attr);
-            let expected: &[&str] =
-                if name == "on_error" { &["dead letters are not available in this version"] } else { &[] };
-            assert_eq!(problems, expected, "{example}");
+            assert_eq!(problems, Vec::<String>::new(), "{example}");
         }
     }
 
@@ -375,9 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn middleware_is_given_in_order() {
+        assert_changes(
+            quote!(ORDERS, middleware = [Timing, Audit::new()]),
+            quote!(.middleware(Timing).middleware(Audit::new())),
+        );
+        refused(quote!(ORDERS, middleware = Timing), "expected a list");
+    }
+
+    #[test]
     fn dead_letters_contradict_policies_that_stop() {
-        refused(quote!(ORDERS, on_error = "dead_letter"), "not available in this version");
-        refused(quote!(ORDERS, on_error = "dead_letter", exception_policy = "ignore"), "not available in this version");
+        assert_changes(quote!(ORDERS, on_error = "dead_letter"), quote!(.dead_letter()));
+        refused(quote!(ORDERS, on_error = "halt"), "`halt` is not known here");
         for policy in ["halt", "quarantine"] {
             refused(quote!(ORDERS, exception_policy = #policy, on_error = "dead_letter"), "give one of them");
         }
