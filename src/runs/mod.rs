@@ -5,10 +5,12 @@
 //! addressed by the same [`RunId`].
 
 mod context;
+mod ended;
 mod id;
 mod status;
 
 pub use context::RunContext;
 pub(crate) use context::RunFacts;
+pub use ended::{Cut, Ended};
 pub use id::{InvalidRunId, RunId};
 pub use status::{Action, Status, TaskKind, UnknownWord};
