@@ -36,6 +36,20 @@ pub enum Operation {
     Swap,
     /// `leave`, `note_stopped`, `announce`, `depart`, `workers`
     Tell,
+    /// `enroll`
+    Enroll,
+    /// `bid`
+    Bid,
+    /// `resign`
+    Resign,
+    /// `claim`
+    Claim,
+    /// `close`
+    Close,
+    /// `leader` and `jobs`
+    Jobs,
+    /// `stop_job`
+    StopJob,
 }
 
 impl Operation {
@@ -54,6 +68,13 @@ impl Operation {
             Self::Beat => "beating",
             Self::Swap => "installing a plan",
             Self::Tell => "telling the others",
+            Self::Enroll => "joining the fleet",
+            Self::Bid => "bidding to lead",
+            Self::Resign => "giving up the lead",
+            Self::Claim => "claiming an instant of a job",
+            Self::Close => "closing a claim of a job",
+            Self::Jobs => "looking at the fleet's jobs",
+            Self::StopJob => "stopping a job or letting it go on",
         }
     }
 }

@@ -369,41 +369,41 @@ impl Broker for MemoryBroker {
     }
 
     async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {
-        let _ = (worker, ttl, version);
-        Err(self.not_yet())
+        let (worker, version) = (worker.to_owned(), version.to_owned());
+        self.ask(Operation::Enroll, move |store, now| store.enroll(&worker, ttl, &version, now)).await
     }
 
     async fn bid(&self, worker: &str, ttl: Duration) -> Result<Bidden, BrokerError> {
-        let _ = (worker, ttl);
-        Err(self.not_yet())
+        let worker = worker.to_owned();
+        self.ask(Operation::Bid, move |store, now| store.bid(&worker, ttl, now)).await
     }
 
     async fn resign(&self, worker: &str, term: Term) -> Result<bool, BrokerError> {
-        let _ = (worker, term);
-        Err(self.not_yet())
+        let worker = worker.to_owned();
+        self.ask(Operation::Resign, move |store, now| store.resign(&worker, term, now)).await
     }
 
     async fn leader(&self) -> Result<Option<LeaderEntry>, BrokerError> {
-        Err(self.not_yet())
+        self.ask(Operation::Jobs, |store, now| store.leader(now)).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, BrokerError> {
-        let _ = claim;
-        Err(self.not_yet())
+        let claim = claim.clone();
+        self.ask(Operation::Claim, move |store, now| store.claim(&claim, now)).await
     }
 
     async fn close(&self, claim: &Claim) -> Result<bool, BrokerError> {
-        let _ = claim;
-        Err(self.not_yet())
+        let claim = claim.clone();
+        self.ask(Operation::Close, move |store, now| store.close(&claim, now)).await
     }
 
     async fn jobs(&self) -> Result<Vec<JobEntry>, BrokerError> {
-        Err(self.not_yet())
+        self.ask(Operation::Jobs, |store, _| store.jobs()).await
     }
 
     async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError> {
-        let _ = (job, stop);
-        Err(self.not_yet())
+        let (job, stop) = (job.to_owned(), stop.cloned());
+        self.ask(Operation::StopJob, move |store, now| store.stop_job(&job, stop.as_ref(), now)).await
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {

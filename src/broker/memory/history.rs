@@ -2,7 +2,7 @@
 //!
 //! Recorded only when asked for, and never taken back: a rollback is a step of its own that says which steps it undid.
 
-use crate::broker::{Epoch, FenceFacts, Place};
+use crate::broker::{ClaimKind, Claimed, Epoch, FenceFacts, Place, Term};
 use crate::clock::UnixMs;
 use crate::event::{EventId, Fields, Partition};
 
@@ -28,6 +28,18 @@ pub enum Step {
     Planned { stream: String, processor: String, expected: u64, generation: u64, plan: String, at: UnixMs },
     /// A processor was unregistered.
     Forgotten { stream: String, processor: String, at: UnixMs },
+    /// A worker joined the fleet, which is in this generation; `begun` says that it began with that.
+    Enrolled { worker: String, generation: u64, begun: bool, at: UnixMs },
+    /// A worker leads, in a new term. Prolonging it makes no step.
+    Led { worker: String, term: Term, at: UnixMs },
+    /// A leader resigned. A resend makes no step.
+    Resigned { worker: String, term: Term, at: UnixMs },
+    /// A claim was answered, also one that got nothing and a resend.
+    Claimed { job: String, instant: UnixMs, term: Term, worker: String, kind: ClaimKind, answer: Claimed, at: UnixMs },
+    /// A claim was closed. A resend makes no step.
+    Closed { job: String, instant: UnixMs, term: Term, at: UnixMs },
+    /// A job was stopped, or goes on.
+    JobStopped { job: String, stopped: bool, at: UnixMs },
     /// The newest entries of a partition were lost by a fault.
     TailLost { stream: String, partition: Partition, ids: Vec<EventId>, at: UnixMs },
     /// The store is again what it was when it had made `steps` steps: those after it, up to this one, never happened.

@@ -143,6 +143,11 @@ impl Memory {
         });
     }
 
+    /// Ends the leader's term now, as if its time had passed.
+    pub fn lapse_lead(&self) {
+        self.world.step(|store, _| store.fleet.lapse());
+    }
+
     /// Records every step from now on, or no more.
     pub fn record_history(&self, recording: bool) {
         self.world.step(|store, _| store.history.set_recording(recording));

@@ -9,8 +9,8 @@
 //! It keeps nothing: with the process, everything is gone.
 //!
 //! [`store`] is the state with its streams, [`log`] one Redis stream; [`acquire`], [`ownership`], [`operator`] and
-//! [`membership`] are the steps of the protocol, as plain functions of state and time. [`world`] puts them behind a
-//! lock and a clock, [`link`] and [`faults`] between it and a worker, [`hooks`] into the hands of tests.
+//! [`membership`] and [`leadership`] are the steps of the protocol, as plain functions of state and time. [`world`] puts
+//! them behind a lock and a clock, [`link`] and [`faults`] between it and a worker, [`hooks`] into the hands of tests.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ mod faults;
 mod handle;
 mod history;
 mod hooks;
+mod leadership;
 mod link;
 mod log;
 mod membership;

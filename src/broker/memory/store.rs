@@ -2,7 +2,7 @@
 //!
 //! Each step is atomic as one script or command of Redis is, takes the server's time as an argument and knows neither
 //! waiting nor faults. Ownership is in [`acquire`](super::acquire) and [`ownership`](super::ownership), membership in
-//! [`membership`](super::membership). Every map is ordered: the same steps give the same answers in every run.
+//! [`membership`](super::membership), leadership in [`leadership`](super::leadership). Every map is ordered: the same steps give the same answers in every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::event::{Entry, EventId, Partition};
 
 use super::ADDRESS;
 use super::history::{History, Step};
+use super::leadership::Fleet;
 use super::log::Log;
 use super::membership::{Roster, Workers};
 
@@ -47,6 +48,7 @@ pub(super) fn whole_ms(time: Duration) -> u64 {
 pub(super) struct Store {
     pub(super) streams: BTreeMap<String, StreamData>,
     pub(super) workers: Workers,
+    pub(super) fleet: Fleet,
     pub(super) history: History,
     /// What got new entries since the waiting readers were last woken.
     pub(super) arrivals: Vec<Inbox>,
@@ -226,9 +228,10 @@ impl Store {
         (0..stream.partitions).map(Partition).map(|partition| of(partition).survey(partition)).collect()
     }
 
-    /// Removes everything. Answers how many streams, fences, done sets, registrations, rosters and workers that were.
+    /// Removes everything. Answers how many streams, fences, done sets, registrations, rosters, workers
+    /// and books of the fleet that were.
     pub(super) fn erase(&mut self, now: ServerTime) -> u64 {
-        let mut gone = self.workers.len();
+        let mut gone = self.workers.len() + std::mem::take(&mut self.fleet).keys();
         for data in std::mem::take(&mut self.streams).into_values() {
             gone += usize::from(data.facts.is_some()) + data.rosters.len();
             gone += data.partitions.values().map(PartitionData::keys).sum::<usize>();

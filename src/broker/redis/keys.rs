@@ -78,6 +78,16 @@ impl Keys {
         format!("{}__live:{{{}}}", self.prefix, self.app)
     }
 
+    /// Who leads the fleet, and its generation.
+    pub(super) fn lead(&self) -> String {
+        format!("{}__lead:{{{}}}", self.prefix, self.app)
+    }
+
+    /// Which instants of the fleet's jobs are taken.
+    pub(super) fn cron(&self) -> String {
+        format!("{}__cron:{{{}}}", self.prefix, self.app)
+    }
+
     /// What a worker says of itself.
     pub(super) fn worker(&self, name: &str) -> String {
         format!("{}__work:{}.{name}", self.prefix, self.app)
@@ -188,6 +198,7 @@ mod tests {
         assert_eq!(keys.facts("orders"), "__meta:shop.orders");
         assert_eq!(keys.streams(), "__list:{shop}");
         assert_eq!(keys.live(), "__live:{shop}");
+        assert_eq!((keys.lead(), keys.cron()), ("__lead:{shop}".into(), "__cron:{shop}".into()));
         assert_eq!(keys.worker("host-1"), "__work:shop.host-1");
     }
 
@@ -200,6 +211,9 @@ mod tests {
             assert!(keys.is_ours(&key), "{key}");
         }
         for key in [keys.bell(&ours.group), keys.facts("orders"), keys.streams(), keys.live(), keys.worker("w")] {
+            assert!(keys.is_ours(&key), "{key}");
+        }
+        for key in [keys.lead(), keys.cron()] {
             assert!(keys.is_ours(&key), "{key}");
         }
         for key in

@@ -7,6 +7,7 @@
 mod connection;
 mod durable;
 mod keys;
+mod leadership;
 mod ownership;
 pub(crate) mod reader;
 mod reply;
@@ -319,41 +320,35 @@ impl Broker for Redis {
     }
 
     async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {
-        let _ = (worker, ttl, version);
-        Err(self.not_yet())
+        leadership::enroll(self, worker, ttl, version).await
     }
 
     async fn bid(&self, worker: &str, ttl: Duration) -> Result<Bidden, BrokerError> {
-        let _ = (worker, ttl);
-        Err(self.not_yet())
+        leadership::bid(self, worker, ttl).await
     }
 
     async fn resign(&self, worker: &str, term: Term) -> Result<bool, BrokerError> {
-        let _ = (worker, term);
-        Err(self.not_yet())
+        leadership::resign(self, worker, term).await
     }
 
     async fn leader(&self) -> Result<Option<LeaderEntry>, BrokerError> {
-        Err(self.not_yet())
+        leadership::leader(self).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, BrokerError> {
-        let _ = claim;
-        Err(self.not_yet())
+        leadership::claim(self, claim).await
     }
 
     async fn close(&self, claim: &Claim) -> Result<bool, BrokerError> {
-        let _ = claim;
-        Err(self.not_yet())
+        leadership::close(self, claim).await
     }
 
     async fn jobs(&self) -> Result<Vec<JobEntry>, BrokerError> {
-        Err(self.not_yet())
+        leadership::jobs(self).await
     }
 
     async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError> {
-        let _ = (job, stop);
-        Err(self.not_yet())
+        leadership::stop_job(self, job, stop).await
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {

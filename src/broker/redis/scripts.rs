@@ -41,6 +41,12 @@ script!("Installs a plan." SWAP, "words", "swap");
 script!("A member leaves." LEAVE, "words", "leave");
 script!("Tells of a stopped place." NOTE_STOPPED, "words", "note_stopped");
 script!("A worker is alive." ANNOUNCE, "words", "announce");
+script!("A worker joins the fleet." ENROLL, "words", "fleet", "enroll");
+script!("A worker bids to lead." BID, "words", "fleet", "bid");
+script!("The leader gives up its term." RESIGN, "words", "fleet", "resign");
+script!("Claims an instant of a job." CLAIM, "words", "fleet", "claim");
+script!("Closes a claim." CLOSE, "words", "close");
+script!("Stops a job, or lets it go on." STOP_JOB, "words", "stop_job");
 
 /// How often a script may be missing in a row before that is an error: a server may lose it again while we repair.
 const REPAIRS: usize = 3;
