@@ -4,7 +4,8 @@
 //! `worker`, `processor`, `stream`, `partition`, `id` and `epoch` stand in the same place whoever logs. Control
 //! characters are escaped: no text of a user can move a terminal's cursor or forge a second line.
 //!
-//! A program that has installed a subscriber of its own keeps it.
+//! A program that has installed a subscriber of its own keeps it. A room above may hand in a layer of its own, which stands
+//! beside ours with its own filter: what is not logged here may be kept there.
 
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write as _};
@@ -15,15 +16,23 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::clock;
 use crate::error::Failure;
 use crate::in_hand;
 use crate::settings::{LogFormat, Settings, shown, variable};
 
+/// A layer of another room, with its own filter.
+pub(crate) type BesideLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Starts logging as the settings say. Answers whether it did: not where the program already logs in its own way.
 pub(crate) fn install(settings: &Settings) -> Result<bool, Failure> {
+    install_beside(settings, None)
+}
+
+/// The same, with another layer beside ours.
+pub(crate) fn install_beside(settings: &Settings, other: Option<BesideLayer>) -> Result<bool, Failure> {
     let on_terminal = std::io::stderr().is_terminal();
     let shape = match settings.log_format {
         LogFormat::Json => Shape::Json,
@@ -34,7 +43,8 @@ pub(crate) fn install(settings: &Settings) -> Result<bool, Failure> {
     };
     let asked = variable("RUST_LOG").filter(|value| !value.is_empty());
     let filter = filter(asked.map(|value| value.to_string_lossy().into_owned()).as_deref(), &settings.log_level)?;
-    let subscriber = tracing_subscriber::registry().with(Lines { shape, writer: std::io::stderr }.with_filter(filter));
+    let lines = Lines { shape, writer: std::io::stderr }.with_filter(filter);
+    let subscriber = tracing_subscriber::registry().with(other).with(lines);
     Ok(tracing::subscriber::set_global_default(subscriber).is_ok())
 }
 
@@ -83,24 +93,10 @@ where
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(of_span) = span.extensions().get::<Fields>() {
-                of_span.0.iter().for_each(|(name, value)| fields.set(name, value.clone()));
+                fields.cover(of_span);
             }
         }
-        if let Some(id) = in_hand::here() {
-            fields.set("id", id.to_string().into());
-        }
-        let mut own = Fields::default();
-        event.record(&mut own);
-        let message = own.take("message");
-        own.0.into_iter().for_each(|(name, value)| fields.set(name, value));
-
-        let line = Line {
-            at: clock::wall(),
-            level: *event.metadata().level(),
-            target: event.metadata().target(),
-            message,
-            fields,
-        };
+        let line = Line::of(event, fields);
         let text = match self.shape {
             Shape::Json => line.json(),
             Shape::Console { coloured } => line.console(coloured),
@@ -111,10 +107,19 @@ where
 }
 
 /// Names and values in the order they came.
-#[derive(Default)]
-struct Fields(Vec<(&'static str, serde_json::Value)>);
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<(&'static str, serde_json::Value)>);
 
 impl Fields {
+    /// Takes those of a span further in, which cover ours.
+    pub(crate) fn cover(&mut self, inner: &Self) {
+        inner.0.iter().for_each(|(name, value)| self.set(name, value.clone()));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &serde_json::Value)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+
     fn set(&mut self, name: &'static str, value: serde_json::Value) {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
@@ -164,22 +169,35 @@ impl Visit for Fields {
     }
 }
 
-fn plain(value: &serde_json::Value) -> String {
+pub(crate) fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// An event, ready to be written.
-struct Line<'a> {
-    at: clock::UnixMs,
-    level: Level,
-    target: &'a str,
-    message: String,
-    fields: Fields,
+pub(crate) struct Line<'a> {
+    pub(crate) at: clock::UnixMs,
+    pub(crate) level: Level,
+    pub(crate) target: &'a str,
+    pub(crate) message: String,
+    pub(crate) fields: Fields,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// An event, now, with the fields of the spans around it; its own cover them.
+    pub(crate) fn of(event: &Event<'a>, mut fields: Fields) -> Self {
+        if let Some(id) = in_hand::here() {
+            fields.set("id", id.to_string().into());
+        }
+        let mut own = Fields::default();
+        event.record(&mut own);
+        let message = own.take("message");
+        fields.cover(&own);
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        Self { at: clock::wall(), level, target, message, fields }
+    }
+
     /// `ts`, `level`, `target` and `message`, then the fields. A field of one of these four names gets a `_` behind it.
-    fn json(self) -> String {
+    pub(crate) fn json(self) -> String {
         let mut object = serde_json::Map::new();
         object.insert("ts".into(), timestamp(self.at, "%Y-%m-%dT%H:%M:%S%.3fZ").into());
         object.insert("level".into(), self.level.as_str().to_ascii_lowercase().into());
@@ -221,7 +239,7 @@ impl Line<'_> {
     }
 }
 
-fn timestamp(at: clock::UnixMs, format: &str) -> String {
+pub(crate) fn timestamp(at: clock::UnixMs, format: &str) -> String {
     let at = i64::try_from(at).ok().and_then(chrono::DateTime::from_timestamp_millis).unwrap_or_default();
     at.format(format).to_string()
 }

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod operator;
 pub mod redis;
 pub mod roster;
+pub mod runs;
 
 pub use facts::*;
 pub use fence::*;
@@ -29,6 +30,7 @@ pub use leadership::*;
 pub use letters::*;
 pub use operator::*;
 pub use roster::*;
+pub use runs::*;
 
 use crate::clock::UnixMs;
 use crate::event::{Entry, EventId, Fields, Partition};
@@ -335,6 +337,32 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     /// Stops a job's schedule for the fleet, or lets it go on. Answers whether that changed anything.
     async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError>;
+
+    // --- runs ------------------------------------------------------------------------------------------------------
+
+    /// A run begins: its event is appended to this partition of the task log, unless that holds `limit` entries, and it
+    /// is open from then on. May be sent again.
+    async fn begin_run(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        run: &OpenRun,
+        event: &Fields,
+        limit: u64,
+    ) -> Result<Begun, BrokerError>;
+
+    /// A run ends: its last event is appended, if it is open by exactly this entry. Answers whether it was; sent again
+    /// it was not.
+    async fn end_run(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        run: &OpenRun,
+        event: &Fields,
+    ) -> Result<bool, BrokerError>;
+
+    /// The runs that are open, by partition and id.
+    async fn open_runs(&self, stream: &StreamRef) -> Result<Vec<(Partition, OpenRun)>, BrokerError>;
 
     /// Removes everything of this app under this key prefix. For examples, which use a prefix of their own.
     async fn erase(&self) -> Result<u64, BrokerError>;

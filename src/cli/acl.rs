@@ -167,8 +167,9 @@ const ROLES: [Role; 4] = [
             Kind::Roster("memb"),
             Kind::Roster("beat"),
             Kind::Roster("ctrl"),
+            Kind::App("cron"),
         ],
-        reads: &[META, Kind::Named("work"), LIST, Kind::App("live"), Kind::App("lead"), Kind::App("cron")],
+        reads: &[META, Kind::Named("work"), LIST, Kind::App("live"), Kind::App("lead")],
     },
 ];
 

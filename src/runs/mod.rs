@@ -6,11 +6,24 @@
 
 mod context;
 mod ended;
+mod event;
 mod id;
+mod log;
+mod mask;
+pub mod output;
+mod projection;
 mod status;
 
 pub use context::RunContext;
 pub(crate) use context::RunFacts;
 pub use ended::{Cut, Ended};
+pub use event::{EventHead, RunEvent, TaskLogEvent};
 pub use id::{InvalidRunId, RunId};
-pub use status::{Action, Status, TaskKind, UnknownWord};
+pub use log::{
+    Applied, AttemptLog, BranchLog, CodeIdentity, JobLog, NewRunLog, Parameter, Parameters, RunLog, SecretString,
+    StepLog, StepTrace, WorkerRef,
+};
+pub use projection::{
+    LogRecord, MinimalRecord, MinimalRunRecord, RecordModel, RunRecord, TaskLogRecord, TaskRunRecord,
+};
+pub use status::{Action, Level, Status, TaskKind, UnknownWord};

@@ -14,6 +14,13 @@ pub struct UnknownWord {
     expected: String,
 }
 
+impl UnknownWord {
+    pub(crate) fn new(word: &str, kind: &'static str, expected: String) -> Self {
+        // What is wrong is shown, but not all of a text that may be huge.
+        Self { word: word.chars().take(64).collect(), kind, expected }
+    }
+}
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $kind:literal, { $($(#[$each:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -42,11 +49,8 @@ macro_rules! words {
             type Err = UnknownWord;
             fn from_str(word: &str) -> Result<Self, UnknownWord> {
                 let found = Self::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(word));
-                found.copied().ok_or_else(|| UnknownWord {
-                    word: word.chars().take(64).collect(),
-                    kind: $kind,
-                    expected: Self::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", "),
-                })
+                let expected = || Self::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", ");
+                found.copied().ok_or_else(|| UnknownWord::new(word, $kind, expected()))
             }
         }
     };
@@ -108,7 +112,44 @@ words! {
     }
 }
 
+words! {
+    /// How much an event of a run is worth somebody's attention. From the least to the most.
+    Level, "level", {
+        /// For whoever looks into the code.
+        Trace = "TRACE",
+        /// For whoever looks for a mistake.
+        Debug = "DEBUG",
+        /// As expected.
+        Info = "INFO",
+        /// Odd, and it goes on.
+        Warn = "WARN",
+        /// It failed.
+        Error = "ERROR",
+    }
+}
+
+impl From<tracing::Level> for Level {
+    fn from(level: tracing::Level) -> Self {
+        match level {
+            tracing::Level::TRACE => Self::Trace,
+            tracing::Level::DEBUG => Self::Debug,
+            tracing::Level::INFO => Self::Info,
+            tracing::Level::WARN => Self::Warn,
+            tracing::Level::ERROR => Self::Error,
+        }
+    }
+}
+
 impl Action {
+    /// How much it is worth somebody's attention: a failure is an error, an end from outside a warning.
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Run | Self::Success | Self::Inaction => Level::Info,
+            Self::Terminate => Level::Warn,
+            Self::Fail | Self::Crash => Level::Error,
+        }
+    }
+
     /// How a run stands after this.
     pub const fn status(self) -> Status {
         match self {

@@ -23,8 +23,8 @@ pub(crate) use kinds::{read_duration, read_start, show_duration};
 pub use load::{Loaded, Origin, Overrides, Value, load};
 pub(crate) use names::{Named, check_name};
 pub use table::{Setting, TABLE};
-pub(crate) use url::shown;
 pub use url::{DEFAULT_REDIS_URL, RedisUrl};
+pub(crate) use url::{is_secret, mask, shown};
 
 /// What happens to an event whose handling failed, after retries are spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -56,7 +56,7 @@ fn escaped(c: char) -> Vec<char> {
 
 /// The address with `***` in place of what lets somebody in: everything between `//` and the last `@`, the user's name
 /// apart, and the values of parameters that are named like a secret.
-fn mask(url: &str) -> String {
+pub(crate) fn mask(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), url),
@@ -94,10 +94,12 @@ fn mask_parameters(parameters: &str) -> String {
     masked
 }
 
-/// Whether a parameter of that name holds a secret. One that hides its name behind escapes does.
-fn is_secret(name: &str) -> bool {
+/// Whether what has that name is a secret. One that hides its name behind escapes is.
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name.contains('%') || ["pass", "pwd", "token", "secret", "key", "auth"].iter().any(|word| name.contains(word))
+    name.contains('%')
+        || name.ends_with("sig")
+        || ["pass", "pwd", "token", "secret", "key", "auth", "signature"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]

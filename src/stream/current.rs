@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::broker::Broker;
 use crate::codec::{AnyCodec, Limits};
@@ -99,7 +100,8 @@ pub(crate) fn within<F: Future>(handle: Handle, future: F) -> impl Future<Output
     HERE.scope(handle, future)
 }
 
-/// Starts a task of your own that means the same app as the code that starts it.
+/// Starts a task of your own that means the same app as the code that starts it, in the same span: what it logs belongs to
+/// the same run.
 ///
 /// It is a plain tokio task otherwise: nobody waits for it when the worker drains.
 #[allow(clippy::disallowed_methods)] // The one way for users to start a task; runnel's own tasks end with their owner.
@@ -108,6 +110,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    let future = future.in_current_span();
     match handle() {
         Some(handle) => tokio::spawn(within(handle, future)),
         None => tokio::spawn(future),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnel::broker::{
-    Acquire, Acquired, Broker, BrokerError, Commit, Fence, FrontMark, NewEntry, Place, Renew, Source, Start, Swapped,
+    Acquire, Acquired, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Fence, FrontMark, JobStop,
+    NewEntry, Place, Renew, Source, Start, Swapped,
 };
 use runnel::event::Fields;
 use runnel::{EventId, Partition};
@@ -89,6 +90,14 @@ async fn a_worker_may_do_everything_a_worker_does() {
     broker.note_stopped(group, Partition(0), None).await.unwrap();
     assert!(broker.release(&place, &fence, None).await.unwrap());
     broker.leave(group, "w1").await.unwrap();
+    broker.enroll("w1", TTL, "1").await.unwrap();
+    let Bidden::Leader { term, .. } = broker.bid("w1", TTL).await.unwrap() else { panic!("nobody else bids") };
+    let claim = Claim { worker: "w1".into(), term, job: "tidy".into(), instant: 5, kind: ClaimKind::Open };
+    assert_eq!(broker.claim(&claim).await.unwrap(), Claimed::Ours { again: false });
+    assert!(broker.close(&claim).await.unwrap());
+    assert!(broker.stop_job("tidy", Some(&JobStop { error: "e".into(), since: 0 })).await.unwrap());
+    assert_eq!((broker.jobs().await.unwrap().len(), broker.leader().await.unwrap().is_some()), (1, true));
+    assert!(broker.resign("w1", term).await.unwrap());
     broker.depart("w1").await.unwrap();
     broker.survey(stream).await.unwrap();
 }
@@ -146,6 +155,24 @@ async fn an_operator_may_look_and_steer() {
         let ran = runs_as(&shop, "operator", verb);
         assert_eq!(ran.code, 0, "{verb:?}: {ran:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_stop_a_job_and_a_dashboard_only_sees_it() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    let stop = JobStop { error: "e".into(), since: 0 };
+    let (operator, dashboard) =
+        (connected(&url_of(&shop, "operator")).await, connected(&url_of(&shop, "dashboard")).await);
+
+    assert!(operator.stop_job("tidy", Some(&stop)).await.unwrap());
+
+    for broker in [&operator, &dashboard] {
+        assert_eq!((broker.jobs().await.unwrap().len(), broker.leader().await.unwrap()), (1, None));
+    }
+    assert!(is_forbidden(&dashboard.stop_job("tidy", None).await));
+    assert!(is_forbidden(&operator.bid("w1", TTL).await));
+    assert!(operator.stop_job("tidy", None).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

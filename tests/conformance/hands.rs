@@ -1,6 +1,7 @@
 //! What foreign clients, careless operators and accidents do to a store, without asking its broker.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 use runnel::broker::memory::Memory;
@@ -29,6 +30,10 @@ pub(crate) trait Hands {
     fn delete_stream(&self, stream: &StreamRef, partition: Partition);
     /// XDEL
     fn delete_entry(&self, stream: &StreamRef, partition: Partition, id: EventId);
+    /// Ends the leader's term.
+    fn lapse_lead(&self);
+    /// The server's clock goes back, as far as the lead is concerned.
+    fn turn_clock_back(&self, by: Duration);
 }
 
 impl Hands for Memory {
@@ -71,6 +76,14 @@ impl Hands for Memory {
     fn delete_entry(&self, stream: &StreamRef, partition: Partition, id: EventId) {
         Memory::delete_entry(self, stream, partition, id);
     }
+
+    fn lapse_lead(&self) {
+        Memory::lapse_lead(self);
+    }
+
+    fn turn_clock_back(&self, by: Duration) {
+        self.jump(-i64::try_from(by.as_millis()).unwrap());
+    }
 }
 
 /// Raw commands on a connection of its own. It knows the keys as the protocol describes them, not as the code does.
@@ -92,6 +105,10 @@ impl RawServer {
 
     fn stream(&self, place: &Place) -> String {
         self.key("strm", &place.group.stream, place.partition)
+    }
+
+    fn lead(&self) -> String {
+        format!("__lead:{{{}}}", self.app)
     }
 
     fn fence(&self, place: &Place) -> String {
@@ -162,5 +179,18 @@ impl Hands for RawServer {
 
     fn delete_entry(&self, stream: &StreamRef, partition: Partition, id: EventId) {
         self.run(cmd("XDEL").arg(self.key("strm", stream, partition)).arg(id.to_string()));
+    }
+
+    fn lapse_lead(&self) {
+        let there: bool = cmd("EXISTS").arg(self.lead()).query(&mut *self.connection.lock().unwrap()).unwrap();
+        if there {
+            self.run(cmd("HSET").arg(self.lead()).arg("until").arg(0));
+        }
+    }
+
+    /// Nobody can turn the clock of a server back; the times that it has set can be put forward.
+    fn turn_clock_back(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap();
+        self.run(cmd("HINCRBY").arg(self.lead()).arg("until").arg(by));
     }
 }

@@ -16,6 +16,7 @@ use crate::case::{TTL, entry, facts};
 use crate::stores::{Kind, Store, servers};
 
 mod draw;
+mod fleet;
 mod step;
 
 use draw::Draw;
@@ -137,6 +138,7 @@ impl Side {
             Step::NoteStopped { processor, partition, stop } => {
                 told(broker.note_stopped(&self.group(processor), Partition(*partition), stop.as_ref()).await)
             }
+            Step::Fleet(step) => step.take(&*broker, &**hands).await,
             Step::Foreign(foreign) => {
                 // Servers differ in whether a read that gets nothing makes a consumer.
                 if let Foreign::ReadInGroup(at, position, ..) = foreign
@@ -153,10 +155,12 @@ impl Side {
     /// Everything there is, as people are told it, a line for each partition and group.
     async fn survey(&self) -> Vec<String> {
         let plain_lag = self.store.plain_lag;
-        match self.store.broker.survey(&self.stream).await {
+        let mut lines = match self.store.broker.survey(&self.stream).await {
             Ok(all) => all.into_iter().flat_map(|partition| of_survey(partition, plain_lag)).collect(),
             Err(error) => vec![format!("{error:?}")],
-        }
+        };
+        lines.extend(fleet::survey(&*self.store.broker).await);
+        lines
     }
 }
 

@@ -9,6 +9,7 @@ mod acquiring;
 mod connecting;
 mod durability;
 mod gathering;
+mod leading;
 mod marking;
 mod measure;
 mod operating;

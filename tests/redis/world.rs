@@ -57,7 +57,7 @@ impl World {
 
     /// Runs a command past the broker: `P`, `F`, `D` and `G` in it are the keys of the partition's stream, fence,
     /// done set and set of groups, `M`, `B` and `C` those of the roster's members, beats and bell, `META/name`
-    /// those of a stream's facts.
+    /// those of a stream's facts, `LIVE`, `LEAD` and `CRON` those of the app's fleet.
     pub(crate) fn does<T: FromRedisValue>(&self, command: &str) -> T {
         self.tries(command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
@@ -72,6 +72,9 @@ impl World {
             "M" => format!("{prefix}__memb:{{shop.orders.billing}}"),
             "B" => format!("{prefix}__beat:{{shop.orders.billing}}"),
             "C" => format!("{prefix}__ctrl:{{shop.orders.billing}}"),
+            "LIVE" => format!("{prefix}__live:{{shop}}"),
+            "LEAD" => format!("{prefix}__lead:{{shop}}"),
+            "CRON" => format!("{prefix}__cron:{{shop}}"),
             word => match word.strip_prefix("META/") {
                 Some(name) => format!("{prefix}__meta:shop.{name}"),
                 None => word.to_owned(),

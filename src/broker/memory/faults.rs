@@ -34,6 +34,8 @@ pub enum Operation {
     Beat,
     /// `swap`
     Swap,
+    /// `begin_run`, `end_run`
+    Run,
     /// `leave`, `note_stopped`, `announce`, `depart`, `workers`
     Tell,
     /// `enroll`
@@ -67,6 +69,7 @@ impl Operation {
             Self::Operate => "changing a processor's position",
             Self::Beat => "beating",
             Self::Swap => "installing a plan",
+            Self::Run => "logging a run",
             Self::Tell => "telling the others",
             Self::Enroll => "joining the fleet",
             Self::Bid => "bidding to lead",

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::broker::{
-    Acquire, Acquired, Appended, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence, Forgotten,
-    Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, PartitionSurvey, Place, Renew,
-    Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped, Term, Trimmed, WorkerEntry,
+    Acquire, Acquired, Appended, Begun, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence,
+    Forgotten, Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, OpenRun,
+    PartitionSurvey, Place, Renew, Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
+    Term, Trimmed, WorkerEntry,
 };
 use crate::clock::{self, UnixMs};
-use crate::event::{Entry, EventId, Partition};
+use crate::event::{Entry, EventId, Fields, Partition};
 
 use super::ADDRESS;
 use super::faults::{Fault, Faults, Operation};
@@ -404,6 +405,36 @@ impl Broker for MemoryBroker {
     async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError> {
         let (job, stop) = (job.to_owned(), stop.cloned());
         self.ask(Operation::StopJob, move |store, now| store.stop_job(&job, stop.as_ref(), now)).await
+    }
+
+    async fn begin_run(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        run: &OpenRun,
+        event: &Fields,
+        limit: u64,
+    ) -> Result<Begun, BrokerError> {
+        let (stream, run, event) = (stream.clone(), run.clone(), event.clone());
+        let step = move |store: &mut Store, now| store.begin_run(&stream, partition, &run, &event, limit, now);
+        self.ask(Operation::Run, step).await?
+    }
+
+    async fn end_run(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        run: &OpenRun,
+        event: &Fields,
+    ) -> Result<bool, BrokerError> {
+        let (stream, run, event) = (stream.clone(), run.clone(), event.clone());
+        let step = move |store: &mut Store, now| store.end_run(&stream, partition, &run, &event, now);
+        self.ask(Operation::Run, step).await?
+    }
+
+    async fn open_runs(&self, stream: &StreamRef) -> Result<Vec<(Partition, OpenRun)>, BrokerError> {
+        let stream = stream.clone();
+        self.ask(Operation::Look, move |store, _| store.open_runs(&stream)).await
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {

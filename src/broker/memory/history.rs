@@ -28,6 +28,10 @@ pub enum Step {
     Planned { stream: String, processor: String, expected: u64, generation: u64, plan: String, at: UnixMs },
     /// A processor was unregistered.
     Forgotten { stream: String, processor: String, at: UnixMs },
+    /// A run began. The same wish sent again makes no step.
+    RunBegun { partition: Partition, run_id: String, entry: String, at: UnixMs },
+    /// A run ended.
+    RunEnded { partition: Partition, run_id: String, at: UnixMs },
     /// A worker joined the fleet, which is in this generation; `begun` says that it began with that.
     Enrolled { worker: String, generation: u64, begun: bool, at: UnixMs },
     /// A worker leads, in a new term. Prolonging it makes no step.

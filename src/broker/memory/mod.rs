@@ -27,6 +27,7 @@ mod log;
 mod membership;
 mod operator;
 mod ownership;
+mod runs;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -86,6 +86,8 @@ pub(super) struct PartitionData {
     pub(super) registered: BTreeSet<String>,
     pub(super) fences: BTreeMap<String, FenceState>,
     pub(super) done: BTreeMap<String, BTreeSet<EventId>>,
+    /// Runs that have begun and not ended: run id -> entry. Of the task log only.
+    pub(super) open_runs: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// The fence of one processor in one partition.
@@ -308,6 +310,10 @@ impl PartitionData {
     }
 
     fn keys(&self) -> usize {
-        usize::from(self.log.is_some()) + usize::from(!self.registered.is_empty()) + self.fences.len() + self.done.len()
+        usize::from(self.log.is_some())
+            + usize::from(!self.registered.is_empty())
+            + self.fences.len()
+            + self.done.len()
+            + usize::from(!self.open_runs.is_empty())
     }
 }

@@ -44,6 +44,11 @@ impl Keys {
         self.of_partition("grps", stream, partition)
     }
 
+    /// The runs of the task log's partition that have begun and not ended.
+    pub(super) fn open(&self, stream: &StreamFacts, partition: Partition) -> String {
+        self.of_partition("open", stream, partition)
+    }
+
     // --- of one processor's roster, in one slot --------------------------------------------------------------------
 
     /// The plan, its generation, and what members and stopped places say.

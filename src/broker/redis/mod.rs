@@ -12,6 +12,7 @@ mod ownership;
 pub(crate) mod reader;
 mod reply;
 mod roster;
+mod runs;
 mod scripts;
 mod server;
 mod streams;
@@ -34,12 +35,13 @@ use self::reply::{Reply, Unread};
 use self::scripts::Call;
 use self::target::Target;
 use super::{
-    Acquire, Acquired, Appended, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence, Forgotten,
-    Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, PartitionSurvey, Place, Renew,
-    Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped, Term, Trimmed, WorkerEntry,
+    Acquire, Acquired, Appended, Begun, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence,
+    Forgotten, Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, OpenRun,
+    PartitionSurvey, Place, Renew, Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
+    Term, Trimmed, WorkerEntry,
 };
 use crate::clock::UnixMs;
-use crate::event::{Entry, EventId, Partition};
+use crate::event::{Entry, EventId, Fields, Partition};
 use crate::settings::{Durability, RedisUrl};
 
 /// How to speak to a server.
@@ -349,6 +351,31 @@ impl Broker for Redis {
 
     async fn stop_job(&self, job: &str, stop: Option<&JobStop>) -> Result<bool, BrokerError> {
         leadership::stop_job(self, job, stop).await
+    }
+
+    async fn begin_run(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        run: &OpenRun,
+        event: &Fields,
+        limit: u64,
+    ) -> Result<Begun, BrokerError> {
+        runs::begin_run(self, stream, partition, run, event, limit).await
+    }
+
+    async fn end_run(
+        &self,
+        stream: &StreamRef,
+        partition: Partition,
+        run: &OpenRun,
+        event: &Fields,
+    ) -> Result<bool, BrokerError> {
+        runs::end_run(self, stream, partition, run, event).await
+    }
+
+    async fn open_runs(&self, stream: &StreamRef) -> Result<Vec<(Partition, OpenRun)>, BrokerError> {
+        runs::open_runs(self, stream).await
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {

@@ -41,6 +41,8 @@ script!("Installs a plan." SWAP, "words", "swap");
 script!("A member leaves." LEAVE, "words", "leave");
 script!("Tells of a stopped place." NOTE_STOPPED, "words", "note_stopped");
 script!("A worker is alive." ANNOUNCE, "words", "announce");
+script!("A run begins." BEGIN_RUN, "words", "begin_run");
+script!("A run ends." END_RUN, "words", "end_run");
 script!("A worker joins the fleet." ENROLL, "words", "fleet", "enroll");
 script!("A worker bids to lead." BID, "words", "fleet", "bid");
 script!("The leader gives up its term." RESIGN, "words", "fleet", "resign");
@@ -75,6 +77,12 @@ impl Call {
     /// One more argument.
     pub(super) fn arg(mut self, arg: impl ToString) -> Self {
         self.args.push(arg.to_string().into_bytes());
+        self
+    }
+
+    /// One more argument, byte for byte.
+    pub(super) fn bytes(mut self, arg: &[u8]) -> Self {
+        self.args.push(arg.to_vec());
         self
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use runnel::broker::{FrontMark, Intervention, PartitionSurvey, Start, Stop, StopKind};
 use runnel::event::EventId;
 
+use super::fleet::FleetDraw;
 use super::step::{At, Foreign, Step};
 use crate::case::LATER;
 
@@ -20,18 +21,26 @@ pub(super) struct Draw {
     /// The nonces that were used at each place, the last one last, and the number of its last commit.
     used: BTreeMap<At, Vec<(String, u64)>>,
     generation: u64,
+    fleet: FleetDraw,
 }
 
 impl Draw {
     pub(super) fn new(seed: u64) -> Self {
-        Self { chance: fastrand::Rng::with_seed(seed), nonces: 0, used: BTreeMap::new(), generation: 0 }
+        Self {
+            chance: fastrand::Rng::with_seed(seed),
+            nonces: 0,
+            used: BTreeMap::new(),
+            generation: 0,
+            fleet: FleetDraw::default(),
+        }
     }
 
     pub(super) fn step(&mut self, survey: &[PartitionSurvey]) -> Step {
         let partition = self.chance.u32(0..PARTITIONS);
         let at = At { processor: self.one_of(&PROCESSORS), partition };
         let here = &survey[partition as usize];
-        match self.chance.u32(0..100) {
+        match self.chance.u32(0..125) {
+            100.. => Step::Fleet(self.fleet.step(&mut self.chance)),
             0..15 => self.append(survey),
             15..18 => self.read(here),
             18..20 => self.range(here),
@@ -62,6 +71,7 @@ impl Draw {
             }
             Step::Swap { .. } if answer.contains("Installed") => self.generation += 1,
             Step::Forget(_) => self.generation = 0,
+            Step::Fleet(step) => self.fleet.learn(step, answer),
             _ => {}
         }
     }

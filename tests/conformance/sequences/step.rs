@@ -3,6 +3,7 @@
 use runnel::broker::{FrontMark, Intervention, Place, Start, Stop, StopKind, StreamRef};
 use runnel::event::{EventId, Partition};
 
+use super::fleet::FleetStep;
 use crate::hands::Hands;
 
 /// A place by its names.
@@ -84,6 +85,7 @@ pub(super) enum Step {
         partition: u32,
         stop: Option<Stop>,
     },
+    Fleet(FleetStep),
     Foreign(Foreign),
 }
 

@@ -1,10 +1,12 @@
 //! The table: what each operation answers, in each of its corners, on every kind of store.
 
 mod acquiring;
+mod fleet;
 mod membership;
 mod operators;
 mod owning;
 mod repairs;
+mod runs;
 mod streams;
 
 /// Makes each function a test that asks every kind of store there is.

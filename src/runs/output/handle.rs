@@ -1,0 +1,355 @@
+//! The way of a run's lines into its log: one bounded queue and one task that empties it, for each run.
+//!
+//! Who can wait does ([`RunOutput::stdout`], child processes): nothing is lost, and a slow disk slows the run down. Who
+//! cannot, such as a layer of `tracing`, offers: what does not fit is counted, and said in the log where it is missing. The
+//! queue is bounded in lines and in bytes, so that a run which prints faster than the disk takes it costs no memory.
+//!
+//! A store that fails does not fail the run: lines that could not be written are counted as dropped, and it is said once.
+//! A handle that goes without [`seal`](RunOutput::seal) ends its task with it, as a crash would.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::lines::{LONGEST, pieces};
+use super::{Channel, LogError, LogStore, RunMetadata};
+use crate::clock::{self, UnixMs};
+use crate::error::chain;
+use crate::runs::{RunId, Status};
+use crate::tasks::{Gate, Tasks};
+
+/// How many lines wait.
+const LINES: usize = 8192;
+/// How many bytes wait. Much less than what that many of the longest lines would take.
+const BYTES: usize = 4 * 1024 * 1024;
+/// How many are written at once.
+const BATCH: usize = 1024;
+/// What a line takes beside its text.
+const OF_A_LINE: usize = 64;
+
+/// What a run prints, on its way to a [`LogStore`]. Clones are the same run.
+#[derive(Clone, Debug)]
+pub struct RunOutput(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    run: RunId,
+    task_name: String,
+    attempt: AtomicU32,
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    /// Lines that did not fit since the last one that did, by channel.
+    missing: Arc<[AtomicU64; 2]>,
+    exit_code: AtomicI64,
+    sealed: AtomicBool,
+    started_at: DateTime<Utc>,
+    /// Ends with the last handle.
+    _pump: Mutex<Tasks>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(QueuedLine),
+    Seal { end: RunEnd, attempt: u32, answer: oneshot::Sender<Result<RunMetadata, LogError>> },
+}
+
+#[derive(Debug)]
+struct QueuedLine {
+    channel: Channel,
+    text: String,
+    /// Lines that are missing before it.
+    missing: u64,
+    _room: OwnedSemaphorePermit,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// How it stands now. A status that is not terminal counts as a failure.
+    pub status: Status,
+    /// What it answered; else what its last command did.
+    pub exit_code: Option<i32>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The partitions it was about.
+    pub partitions: Vec<u32>,
+}
+
+impl RunEnd {
+    /// Nothing is known but this.
+    pub fn new(status: Status) -> Self {
+        Self { status, exit_code: None, error: None, partitions: Vec::new() }
+    }
+
+    /// With what it answered.
+    pub fn exit_code(mut self, code: Option<i32>) -> Self {
+        self.exit_code = code;
+        self
+    }
+
+    /// With why it failed.
+    pub fn error(mut self, error: impl Into<String>) -> Self {
+        self.error = Some(error.into());
+        self
+    }
+}
+
+/// No exit code is this one.
+const NO_CODE: i64 = i64::MAX;
+
+impl RunOutput {
+    /// Begins the log of a run, or goes on with it if the run is resumed. It must be called within a tokio runtime.
+    pub fn begin(store: Arc<dyn LogStore>, run_id: RunId, task_name: impl Into<String>, attempt: u32) -> Self {
+        let task_name = task_name.into();
+        let started_at = time(clock::wall());
+        let (queue, messages) = mpsc::channel(LINES);
+        let missing = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let begun = RunMetadata::begun(run_id.clone(), task_name.clone(), attempt, started_at);
+        let pump = Pump { store, metadata: begun, messages, missing: missing.clone(), warned: false };
+        let mut tasks = Tasks::behind(&Gate::default());
+        tasks.start(pump.run());
+        Self(Arc::new(Shared {
+            run: run_id,
+            task_name,
+            attempt: AtomicU32::new(attempt),
+            queue,
+            room: Arc::new(Semaphore::new(BYTES)),
+            missing,
+            exit_code: AtomicI64::new(NO_CODE),
+            sealed: AtomicBool::new(false),
+            started_at,
+            _pump: Mutex::new(tasks),
+        }))
+    }
+
+    /// The run.
+    pub fn run_id(&self) -> &RunId {
+        &self.0.run
+    }
+
+    /// What runs.
+    pub fn task_name(&self) -> &str {
+        &self.0.task_name
+    }
+
+    /// The attempt that runs just now.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt.load(Ordering::Relaxed)
+    }
+
+    /// Another attempt begins.
+    pub fn set_attempt(&self, attempt: u32) {
+        self.0.attempt.store(attempt, Ordering::Relaxed);
+    }
+
+    /// When the run, or this activation of it, began.
+    pub fn started_at(&self) -> DateTime<Utc> {
+        self.0.started_at
+    }
+
+    /// What the last command answered: it is the run's exit code unless [`RunEnd`] has one.
+    pub fn set_exit_code(&self, code: i32) {
+        self.0.exit_code.store(code.into(), Ordering::Relaxed);
+    }
+
+    /// Prints to standard output. Waits while the queue is full.
+    pub async fn stdout(&self, line: &str) -> Result<(), LogError> {
+        self.print(Channel::Stdout, line).await
+    }
+
+    /// Prints to standard error. Waits while the queue is full.
+    pub async fn stderr(&self, line: &str) -> Result<(), LogError> {
+        self.print(Channel::Stderr, line).await
+    }
+
+    /// Prints; a text with line breaks in it is several lines. Waits while the queue is full.
+    pub async fn print(&self, channel: Channel, text: &str) -> Result<(), LogError> {
+        for piece in pieces(text) {
+            let room = self.0.room.clone().acquire_many_owned(room_of(piece)).await;
+            let room = room.expect("the room is never closed");
+            let slot = self.0.queue.reserve().await.map_err(|_| self.closed())?;
+            slot.send(self.line(channel, piece, room));
+        }
+        Ok(())
+    }
+
+    /// Prints if there is room in the queue; answers whether there was. What does not fit is counted. It never blocks.
+    pub fn offer(&self, channel: Channel, text: &str) -> bool {
+        pieces(text).fold(true, |all, piece| self.offer_line(channel, piece) && all)
+    }
+
+    fn offer_line(&self, channel: Channel, piece: &str) -> bool {
+        let slot = self.0.queue.try_reserve();
+        let room = self.0.room.clone().try_acquire_many_owned(room_of(piece));
+        match (slot, room) {
+            (Ok(slot), Ok(room)) => {
+                slot.send(self.line(channel, piece, room));
+                true
+            }
+            // Nobody counts any more.
+            (Err(TrySendError::Closed(())), _) => false,
+            (Err(TrySendError::Full(())), _) | (_, Err(_)) => {
+                self.0.missing[channel.index()].fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    fn line(&self, channel: Channel, text: &str, room: OwnedSemaphorePermit) -> Message {
+        let missing = self.0.missing[channel.index()].swap(0, Ordering::Relaxed);
+        Message::Line(QueuedLine { channel, text: text.to_owned(), missing, _room: room })
+    }
+
+    /// Ends the log: waits until every line is written, then writes how the run ended. What is printed later is lost.
+    pub async fn seal(&self, end: RunEnd) -> Result<RunMetadata, LogError> {
+        if self.0.sealed.swap(true, Ordering::Relaxed) {
+            return Err(self.closed());
+        }
+        let code = self.0.exit_code.load(Ordering::Relaxed);
+        let end = RunEnd { exit_code: end.exit_code.or(i32::try_from(code).ok()), ..end };
+        let (answer, answered) = oneshot::channel();
+        let sealed = self.0.queue.send(Message::Seal { end, attempt: self.attempt(), answer }).await;
+        sealed.map_err(|_| self.closed())?;
+        answered.await.map_err(|_| self.closed())?
+    }
+
+    fn closed(&self) -> LogError {
+        LogError::Closed { run: self.0.run.clone(), why: "it was sealed, or its process ends" }
+    }
+}
+
+fn room_of(piece: &str) -> u32 {
+    u32::try_from(piece.len().min(LONGEST) + OF_A_LINE).expect("a line is short")
+}
+
+fn time(at: UnixMs) -> DateTime<Utc> {
+    i64::try_from(at).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+}
+
+/// The other end of the queue.
+struct Pump {
+    store: Arc<dyn LogStore>,
+    metadata: RunMetadata,
+    messages: mpsc::Receiver<Message>,
+    missing: Arc<[AtomicU64; 2]>,
+    warned: bool,
+}
+
+impl Pump {
+    /// Until the run is sealed.
+    async fn run(mut self) {
+        self.begin().await;
+        let mut batch = Vec::new();
+        while self.messages.recv_many(&mut batch, BATCH).await > 0 {
+            let mut lines = Vec::with_capacity(batch.len());
+            for message in batch.drain(..) {
+                match message {
+                    Message::Line(line) => lines.push(line),
+                    Message::Seal { end, attempt, answer } => {
+                        self.write(lines).await;
+                        // Who asked may have gone; the log is sealed all the same.
+                        let _ = answer.send(self.seal(end, attempt).await);
+                        return;
+                    }
+                }
+            }
+            self.write(lines).await;
+            if self.messages.is_empty() {
+                // Nothing stands before what is missing now.
+                self.tell_missing().await;
+            }
+        }
+    }
+
+    /// Makes the run known, so that it can be followed before its first line.
+    async fn begin(&mut self) {
+        let run = self.metadata.run_id.clone();
+        match self.store.read_metadata(&run).await {
+            Ok(Some(before)) => {
+                self.metadata.started_at = before.started_at.min(self.metadata.started_at);
+                self.metadata.stdout_lines = before.stdout_lines;
+                self.metadata.stderr_lines = before.stderr_lines;
+                self.metadata.dropped_lines = before.dropped_lines;
+            }
+            Ok(None) => {}
+            Err(error) => self.warn(&error),
+        }
+        let mut begun = self.store.write_metadata(&run, &self.metadata).await;
+        for channel in Channel::ALL {
+            begun = begun.and(self.store.append(&run, channel, &[]).await);
+        }
+        if let Err(error) = begun {
+            self.warn(&error);
+        }
+    }
+
+    /// Writes a batch: to each channel in order, with one append each.
+    async fn write(&mut self, batch: Vec<QueuedLine>) {
+        for channel in Channel::ALL {
+            let mut lines = Vec::new();
+            for line in batch.iter().filter(|line| line.channel == channel) {
+                lines.extend((line.missing > 0).then(|| Cow::Owned(self.drop_notice(line.missing))));
+                lines.push(Cow::Borrowed(&*line.text));
+            }
+            self.append(channel, &lines).await;
+        }
+    }
+
+    async fn tell_missing(&mut self) {
+        for channel in Channel::ALL {
+            let missing = self.missing[channel.index()].swap(0, Ordering::Relaxed);
+            if missing > 0 {
+                let notice = self.drop_notice(missing);
+                self.append(channel, &[notice.into()]).await;
+            }
+        }
+    }
+
+    fn drop_notice(&mut self, missing: u64) -> String {
+        self.metadata.dropped_lines += missing;
+        format!("[runnel] {missing} lines dropped")
+    }
+
+    async fn append(&mut self, channel: Channel, lines: &[Cow<'_, str>]) {
+        if lines.is_empty() {
+            return;
+        }
+        let texts: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        let count = match channel {
+            Channel::Stdout => &mut self.metadata.stdout_lines,
+            Channel::Stderr => &mut self.metadata.stderr_lines,
+        };
+        match self.store.append(&self.metadata.run_id, channel, &texts).await {
+            Ok(()) => *count += lines.len() as u64,
+            Err(error) => {
+                self.metadata.dropped_lines += lines.len() as u64;
+                self.warn(&error);
+            }
+        }
+    }
+
+    fn warn(&mut self, error: &LogError) {
+        if !std::mem::replace(&mut self.warned, true) {
+            let run = &self.metadata.run_id;
+            tracing::warn!(%run, error = chain(error), "what a run prints cannot be written; the run goes on");
+        }
+    }
+
+    async fn seal(&mut self, end: RunEnd, attempt: u32) -> Result<RunMetadata, LogError> {
+        self.tell_missing().await;
+        let status = if end.status.is_terminal() { end.status } else { Status::Fail };
+        let sealed = RunMetadata {
+            attempt,
+            exit_code: end.exit_code,
+            error: end.error,
+            partitions: end.partitions,
+            ..self.metadata.clone()
+        };
+        let sealed = sealed.ended(status, time(clock::wall()));
+        self.store.write_metadata(&sealed.run_id, &sealed).await.map(|()| sealed)
+    }
+}
