@@ -127,10 +127,18 @@ impl TestApp {
 
     /// Starts one more worker.
     pub async fn add_worker(&mut self, name: &str) -> &TestWorker {
-        let problem = crate::worker::check(&self.app, &self.settings).err();
+        self.add_worker_of(name, self.app.clone()).await
+    }
+
+    /// Starts one more worker that runs another build of the app: a new version, in the middle of a deploy.
+    ///
+    /// # Panics
+    /// As [`TestApp::start`].
+    pub async fn add_worker_of(&mut self, name: &str, app: App) -> &TestWorker {
+        let problem = crate::worker::check(&app, &self.settings).err();
         assert!(problem.is_none(), "{}", problem.expect("it was there the line before"));
         let link = self.memory.connect();
-        let handle = Handle::new(self.app.name().to_owned(), Arc::new(link.clone()), self.settings.clone());
+        let handle = Handle::new(app.name().to_owned(), Arc::new(link.clone()), self.settings.clone());
         let handle = handle.unwrap_or_else(|problem| panic!("{problem}"));
         let gate = Gate::closable();
         let (seen, memory) = (self.seen.clone(), self.memory.clone());
@@ -138,7 +146,7 @@ impl TestApp {
             let steps = memory.steps_recorded();
             seen.lock().expect("no code panics while it holds this lock").push((steps, what));
         });
-        let worker = Worker::new(self.app.clone(), handle).behind(gate.clone()).named(name).watched(witness);
+        let worker = Worker::new(app, handle).behind(gate.clone()).named(name).watched(witness);
         let switches = Switches::default();
         let mut running = Tasks::behind(&gate);
         running.start(worker.run(switches.clone()));

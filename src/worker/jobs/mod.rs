@@ -16,6 +16,7 @@ use super::leader::Leader;
 
 mod crontab;
 mod fleet;
+pub(crate) mod once;
 pub(crate) mod run;
 mod stops;
 mod task;
