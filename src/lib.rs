@@ -32,9 +32,10 @@ pub mod testing;
 mod witness;
 mod worker;
 
-pub use app::{App, AppStream, Declared, DeclaredJob, Delivery, Missed, Overlap, Setup};
+pub use app::{App, AppStream, Declared, DeclaredJob, Setup};
 #[cfg(feature = "cli")]
 pub use cli::program as main;
+pub use decide::schedule::{Delivery, Missed, Overlap, UnknownChoice};
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
 pub use job::inaction;

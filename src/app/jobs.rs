@@ -7,7 +7,7 @@ use crate::job::{JobFunction, JobSpec, Typed, When};
 use crate::processor::DeclaredAt;
 use crate::settings::ExceptionPolicy;
 
-pub use crate::decide::schedule::{Delivery, Missed, Overlap};
+use crate::decide::schedule::{Delivery, Missed, Overlap};
 
 use super::{App, function_name};
 

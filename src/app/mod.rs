@@ -27,7 +27,7 @@ mod jobs;
 pub(crate) mod registry;
 
 pub use declared::Declared;
-pub use jobs::{DeclaredJob, Delivery, Missed, Overlap};
+pub use jobs::DeclaredJob;
 
 /// What `App::state_with` gets: a look at the app's environment.
 #[derive(Clone, Debug)]

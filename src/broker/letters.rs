@@ -6,11 +6,17 @@
 
 use bytes::Bytes;
 
+use super::BrokerError;
 use super::facts::StreamFacts;
 use crate::event::{EventId, Fields};
 
 /// What stands behind a stream's name where its dead letters are meant.
 pub const DEAD: &str = ".dead";
+/// The fields that a letter may have at most, with [`ABOUT`]: a script cannot move more in one step. Giving up an event
+/// with more is refused with `TOOMANYFIELDS`.
+pub const MOST_FIELDS: usize = 3500;
+/// Letters that one atomic step of [`super::Broker::retry_letters`] takes at most.
+pub(super) const RETRIED_AT_ONCE: usize = 100;
 /// A letter's first field: what became of the event (JSON).
 pub const ABOUT: &str = "__letter";
 /// The last field of an event that was put back: the letter's [`ABOUT`].
@@ -26,6 +32,33 @@ impl StreamFacts {
     pub fn letters_of(&self) -> Option<&str> {
         self.name.strip_suffix(DEAD)
     }
+
+    /// Refuses what makes letters, takes them back or declares a stream, where this one is one of dead letters.
+    pub(super) fn refuse_letters(&self, address: &str, doing: &'static str) -> Result<(), BrokerError> {
+        let Some(stream) = self.letters_of() else { return Ok(()) };
+        let message =
+            format!("`{}` are the dead letters of `{stream}`, which has none and is none by itself", self.name);
+        Err(BrokerError::Refused { address: address.to_owned(), doing, code: "DEADLETTERS".into(), message })
+    }
+}
+
+impl NewLetter {
+    /// The letter as it is stored.
+    pub fn stored(&self) -> Fields {
+        letter(&self.about, &self.fields)
+    }
+}
+
+/// The letter that an event becomes.
+pub(super) fn letter(about: &[u8], event: &Fields) -> Fields {
+    Fields::from_pairs(std::iter::once((ABOUT.as_bytes(), about)).chain(event.iter()))
+}
+
+/// The event that a letter becomes when it is retried; none if it is no letter.
+pub(super) fn retried(letter: &Fields) -> Option<Fields> {
+    let mut fields = letter.iter();
+    let (_, about) = fields.next().filter(|(name, _)| *name == ABOUT.as_bytes())?;
+    Some(Fields::from_pairs(fields.chain([(RETRIED.as_bytes(), about)])))
 }
 
 /// An event to be given up.

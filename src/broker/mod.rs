@@ -127,6 +127,17 @@ fn advice(code: &str) -> &'static str {
         "OOM" => {
             "; the server's memory is full: raise its maxmemory, or let workers settle more so that it can be trimmed"
         }
+        "LETTERSFULL" => {
+            "; nothing was changed: retry or drop some of them (`dead retry`, `dead drop`), or raise dead_letter_size"
+        }
+        "TOOMANYFIELDS" => "; it cannot become a dead letter or be put back: skip it, or drop it",
+        "BADLETTER" => "; something else has written it: drop it (`dead drop`), or leave it out",
+        "CHANGED" => "; nothing was changed: look at the partition again, and repeat this if that event is meant",
+        "NOEVENT" => "; nothing was changed: there is nothing to be given up",
+        "NOIDS" => {
+            "; no id is left for the next entry: something else has written one far in the future, delete the key"
+        }
+        "DEADLETTERS" => "; name the stream itself",
         "MISCONF" => "; the server cannot write to its disk: see its log",
         "READONLY" => "; it is a replica now: name the address of its primary, or wait for the fail-over to end",
         _ => "",
@@ -194,10 +205,11 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     // --- streams ---------------------------------------------------------------------------------------------------
 
-    /// Stores the facts of a stream unless it has some, and answers those that hold.
+    /// Stores the facts of a stream unless it has some, and answers those that hold. Dead letters are not declared:
+    /// they exist with their stream, and have its facts.
     async fn declare(&self, facts: &StreamFacts) -> Result<StreamFacts, BrokerError>;
 
-    /// The facts of a stream, if it was ever declared.
+    /// The facts of a stream, or of its dead letters, if it was ever declared.
     async fn stream(&self, name: &str) -> Result<Option<StreamFacts>, BrokerError>;
 
     /// The names of this app's streams, in order.
@@ -294,7 +306,8 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     // --- dead letters ----------------------------------------------------------------------------------------------
 
     /// Puts letters back into their partition of `stream` (not of its dead letters), in the order given, each marked
-    /// with what its letter says. A letter that is gone is not put back: this may be sent again.
+    /// with what its letter says. A letter that is gone is not put back: this may be sent again. Each hundred of them are
+    /// one atomic step. Refused with `BADLETTER` for an entry that is no letter, with nothing of its hundred put back.
     async fn retry_letters(
         &self,
         stream: &StreamRef,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::event::Partition;
+use crate::event::{EventId, Partition};
 
 use super::fence::Start;
 
@@ -16,8 +16,11 @@ pub enum Intervention {
     /// Moves past the event at which the place is stopped, or the next one, and lifts the mark.
     Skip,
     /// Moves past the event at which the place is stopped, or the next one, stores it as a dead letter in the same
-    /// step, and lifts the mark. Refused with `LETTERSFULL` when there is no room, `NOEVENT` when there is no event.
+    /// step, and lifts the mark. Refused with `CHANGED` when that is another event than this one, `NOEVENT` when there is
+    /// none or nobody ever owned the place, `LETTERSFULL` when there is no room.
     DeadLetter {
+        /// The event that `about` tells of.
+        id: EventId,
         /// What becomes of the event (JSON).
         about: Bytes,
         /// Letters that the partition may hold.

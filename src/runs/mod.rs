@@ -12,7 +12,9 @@ mod log;
 mod mask;
 pub mod output;
 mod projection;
+pub(crate) mod recorder;
 mod status;
+mod tasks;
 
 pub use context::RunContext;
 pub(crate) use context::RunFacts;

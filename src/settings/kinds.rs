@@ -10,7 +10,7 @@ use crate::codec::AnyCodec;
 use crate::event::EventId;
 use crate::route::Partitioner;
 
-use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl};
+use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl, TaskLogPolicy};
 
 /// One kind of value.
 pub(super) trait Kind {
@@ -70,6 +70,8 @@ choices! {
     Format: LogFormat { "auto" => Auto, "console" => Console, "json" => Json } "`auto`, `console` or `json`";
     Policy: ExceptionPolicy { "halt" => Halt, "quarantine" => Quarantine, "ignore" => Ignore }
         "`halt`, `quarantine` or `ignore`";
+    TaskLog: TaskLogPolicy { "halt" => Halt, "quarantine" => Quarantine, "ignore" => Ignore, "off" => Off }
+        "`halt`, `quarantine`, `ignore` or `off`";
     Full: OnFull { "wait" => Wait, "fail" => Fail, "drop_oldest" => DropOldest } "`wait`, `fail` or `drop_oldest`";
 }
 

@@ -54,6 +54,24 @@ pub enum OnFull {
     DropOldest,
 }
 
+/// What happens when a run cannot be written to the task log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum TaskLogPolicy {
+    /// The run does not start, and the worker drains. An event that cannot be projected stops its partition.
+    Halt,
+    /// The run does not start, and the next one is tried as usual. An end that cannot be written is kept and sent again,
+    /// and no further run of that task starts before it is. An event that cannot be projected quarantines its partition
+    /// of the task log.
+    #[default]
+    Quarantine,
+    /// The run starts, with a warning. An event that cannot be projected becomes a dead letter.
+    Ignore,
+    /// There is no task log: nothing is written, and nothing can be asked.
+    Off,
+}
+
 /// When a send counts as acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -137,6 +155,8 @@ pub struct Settings {
     pub durability: Durability,
     /// How often an event may kill its worker before the policy decides. Default: 3.
     pub max_crashes: u32,
+    /// What happens when a run cannot be written to the task log. Default: quarantine.
+    pub task_log_policy: TaskLogPolicy,
     /// Slot groups of a new stream; fixed at its creation. Default: 16.
     pub slot_groups: u32,
     /// Bytes of events a worker reads ahead. Default: 16 MiB.
@@ -183,6 +203,7 @@ impl Default for Settings {
             send_timeout: Duration::from_secs(30),
             durability: Durability::Acked,
             max_crashes: 3,
+            task_log_policy: TaskLogPolicy::Quarantine,
             slot_groups: 16,
             prefetch_bytes: 16 << 20,
             decode_limit: 64 << 20,

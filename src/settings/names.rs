@@ -53,6 +53,9 @@ fn why_not(kind: Named, name: &str) -> Option<String> {
     if name.starts_with("__") {
         return Some("names that begin with `__` are runnel's own".into());
     }
+    if kind == Named::PythonStream && name.ends_with(".dead") {
+        return Some("names that end with `.dead` mean the dead letters of another stream".into());
+    }
     let dots_allowed = kind == Named::PythonStream;
     name.chars().find_map(|c| why_not_letter(c, dots_allowed))
 }
@@ -89,6 +92,15 @@ mod tests {
             }
         }
         check_name(Named::PythonStream, "shop.orders").unwrap();
+        check_name(Named::PythonStream, "shop.dead.orders").unwrap();
+    }
+
+    #[test]
+    fn no_stream_is_called_like_the_dead_letters_of_another() {
+        for kind in [Named::Stream, Named::PythonStream] {
+            assert!(check_name(kind, "orders.dead").is_err());
+        }
+        check_name(Named::Stream, "dead").unwrap();
     }
 
     #[test]

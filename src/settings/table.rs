@@ -78,6 +78,7 @@ table! {
     send_timeout: Seconds, "how long a send may wait for room or for Redis";
     durability: Acknowledged, "when a send counts as acknowledged";
     max_crashes: Count, "how often an event may kill its worker before the policy decides";
+    task_log_policy: TaskLog, "what happens when a run cannot be written to the task log";
     slot_groups: Count, "slot groups of a new stream; fixed at its creation";
     prefetch_bytes: Size, "bytes of events a worker reads ahead";
     decode_limit: Size, "the largest value after decompression";

@@ -10,7 +10,9 @@ use super::StreamSpec;
 /// The facts that this process declares.
 pub(crate) fn declared(spec: &StreamSpec, settings: &Settings) -> Result<StreamFacts, Failure> {
     let kind = if spec.python_compatible { Named::PythonStream } else { Named::Stream };
-    check_name(kind, &spec.name)?;
+    if !spec.internal {
+        check_name(kind, &spec.name)?;
+    }
     let partitioner = partitioner(spec, settings)?;
     let partitions = spec.partitions.unwrap_or(settings.default_partition_count);
     let slot_groups = spec.slot_groups.unwrap_or(settings.slot_groups);

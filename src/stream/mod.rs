@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::broker::{NewEntry, StreamRef};
 use crate::codec::{AnyCodec, Codec, DecodeError, EncodeError, Limits};
 use crate::error::Failure;
 use crate::event::{EventId, Fields};
@@ -35,6 +36,8 @@ pub(crate) struct StreamSpec {
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) python_compatible: bool,
     pub(crate) primitive: bool,
+    /// One of runnel's own, whose name users cannot give.
+    pub(crate) internal: bool,
     /// All of the above in one text: declarations that differ in anything are different ways into a stream.
     pub(crate) identity: Arc<str>,
 }
@@ -134,6 +137,7 @@ impl<R: Record> Stream<R> {
             send_timeout: None,
             python_compatible: false,
             primitive: R::PRIMITIVE,
+            internal: false,
             identity: "".into(),
         };
         spec.identify();
@@ -216,6 +220,11 @@ impl<R: Record> Stream<R> {
         })
     }
 
+    /// Makes it one of runnel's own.
+    pub(crate) fn internal(self) -> Self {
+        self.changed(|d| d.spec.internal = true)
+    }
+
     /// Appends a record and answers its id once Redis has it. Concurrent sends share round trips.
     ///
     /// # Errors
@@ -278,6 +287,18 @@ impl<R: Record> Bound<R> {
             .map(|record| outlet.entry(self.declaration.key(&record), self.encode(&record)?, None))
             .collect::<Result<_, _>>()?;
         outlet.send_all(entries).await
+    }
+
+    /// The stream as it is in the store, declared if it was not.
+    pub(crate) async fn stream(&self) -> Result<StreamRef, Failure> {
+        Ok(self.handle.outlet(&self.declaration.spec).await?.stream().clone())
+    }
+
+    /// What a record would be in the stream, for those who append it in a step of their own.
+    pub(crate) async fn entry(&self, record: R) -> Result<(StreamRef, NewEntry), Failure> {
+        let outlet = self.handle.outlet(&self.declaration.spec).await?;
+        let entry = outlet.entry(self.declaration.key(&record), self.encode(&record)?, None)?;
+        Ok((outlet.stream().clone(), entry))
     }
 
     fn encode(&self, record: &R) -> Result<Fields, Failure> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnel::broker::{
-    Acquire, Acquired, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Fence, FrontMark, JobStop,
-    NewEntry, Place, Renew, Source, Start, Swapped,
+    Acquire, Acquired, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Committed, Fence, FrontMark,
+    Group, Intervention, JobStop, NewEntry, NewLetter, Place, Renew, Retried, Source, Start, Swapped,
 };
 use runnel::event::Fields;
 use runnel::{EventId, Partition};
@@ -80,10 +80,10 @@ async fn a_worker_may_do_everything_a_worker_does() {
         front: FrontMark::Clear,
         done: vec![EventId::new(id.ms + 1, 0)],
         passed: vec![id],
-        letters: vec![],
+        letters: vec![NewLetter { id, about: "{}".into(), fields: entry().fields }],
         letters_limit: 10,
     };
-    broker.commit(&[commit]).await.remove(0).unwrap();
+    assert_eq!(broker.commit(&[commit]).await.remove(0).unwrap(), Committed::Applied);
     let renew = Renew { place: place.clone(), fence: fence.clone(), ttl: TTL, read: id };
     broker.renew(&[renew]).await.remove(0).unwrap();
     broker.trim(stream, Partition(0)).await.unwrap();
@@ -100,6 +100,44 @@ async fn a_worker_may_do_everything_a_worker_does() {
     assert!(broker.resign("w1", term).await.unwrap());
     broker.depart("w1").await.unwrap();
     broker.survey(stream).await.unwrap();
+    consumes_letters(&broker, group).await;
+}
+
+/// Registers, owns and settles the only letter there is.
+async fn consumes_letters(broker: &dyn Broker, group: &Group) {
+    let group = Group { stream: group.stream.dead_letters().into(), processor: "given-up".into() };
+    let place = Place { group: group.clone(), partition: Partition(0) };
+    broker.register(&group).await.unwrap();
+    let roll = broker.beat(&group, "w1", TTL, None).await.unwrap();
+    let wish = Acquire {
+        place: place.clone(),
+        nonce: "m".into(),
+        worker: "w1".into(),
+        ttl: TTL,
+        start: Start::Beginning,
+        joined: roll.now,
+    };
+    let Acquired::Owned(owned) = broker.acquire(&wish).await.unwrap() else { panic!("it is free") };
+    let source = Source::Partition(group.stream.clone(), Partition(0));
+    let letter = broker.read(&source, owned.position, 9, false).await.unwrap().remove(0);
+    let fence = Fence { nonce: wish.nonce, epoch: owned.epoch };
+    let commit = Commit {
+        place: place.clone(),
+        fence: fence.clone(),
+        n: 1,
+        position: letter.id,
+        entries_read: Some(1),
+        seen: letter.id,
+        front: FrontMark::Keep,
+        done: vec![],
+        passed: vec![],
+        letters: vec![],
+        letters_limit: 10,
+    };
+    assert_eq!(broker.commit(&[commit]).await.remove(0).unwrap(), Committed::Applied);
+    broker.trim(&group.stream, Partition(0)).await.unwrap();
+    assert!(broker.release(&place, &fence, None).await.unwrap());
+    broker.leave(&group, "w1").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,6 +211,31 @@ async fn an_operator_may_stop_a_job_and_a_dashboard_only_sees_it() {
     assert!(is_forbidden(&dashboard.stop_job("tidy", None).await));
     assert!(is_forbidden(&operator.bid("w1", TTL).await));
     assert!(operator.stop_job("tidy", None).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_give_up_retry_and_drop() {
+    let shop = Shop::open().await;
+    make_users(&shop);
+    let (group, stream) = (&shop.group, &shop.group.stream);
+    let sender = connected(&url_of(&shop, "producer")).await;
+    let appended = sender.append(stream, vec![entry(), entry()]).await.unwrap();
+    shop.owned_by("w1", 0).await;
+    let broker = connected(&url_of(&shop, "operator")).await;
+    let place = Place { group: group.clone(), partition: Partition(0) };
+
+    for id in appended.ids {
+        let change = Intervention::DeadLetter { id: id.unwrap(), about: "{}".into(), limit: 10 };
+        broker.intervene(&place, &change).await.unwrap();
+    }
+    let letters = stream.dead_letters().into();
+    let letters = broker.range(&letters, Partition(0), EventId::ZERO, EventId::MAX, 9, false).await.unwrap();
+    let back = broker.retry_letters(stream, Partition(0), &[letters[0].id]).await.unwrap();
+    assert!(matches!(back[..], [Retried::Back(_)]), "{back:?}");
+    assert_eq!(broker.drop_letters(stream, Partition(0), &[letters[1].id]).await.unwrap(), 1);
+    let dashboard = connected(&url_of(&shop, "dashboard")).await;
+    let refused = dashboard.drop_letters(stream, Partition(0), &[letters[1].id]).await;
+    assert!(is_forbidden(&refused), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,12 @@ impl Case {
         case
     }
 
+    /// From now on the dead letters are meant where the stream was, and their consumer where its processor was.
+    pub(crate) fn turn_to_letters(&mut self) {
+        self.stream = Arc::new(self.stream.dead_letters());
+        self.group.stream = Arc::clone(&self.stream);
+    }
+
     pub(crate) fn hands(&self) -> &dyn Hands {
         &*self.store.hands
     }

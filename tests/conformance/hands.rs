@@ -100,7 +100,12 @@ impl RawServer {
     fn key(&self, kind: &str, stream: &StreamRef, partition: Partition) -> String {
         assert_eq!(stream.keys, KeyLayout::Runnel, "these tests use our own layout");
         let slot_group = partition.0 % stream.slot_groups;
-        format!("__{kind}:{{{}.{}.{slot_group}}}.{partition}", self.app, stream.name)
+        let (name, kind, dead) = match (stream.name.strip_suffix(".dead"), kind) {
+            (None, kind) => (&*stream.name, kind, ""),
+            (Some(name), "strm") => (name, "dead", ""),
+            (Some(name), kind) => (name, kind, ".dead"),
+        };
+        format!("__{kind}:{{{}.{name}.{slot_group}}}.{partition}{dead}", self.app)
     }
 
     fn stream(&self, place: &Place) -> String {

@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use runnel::broker::{
-    Acquire, Acquired, Appended, BrokerError, Commit, Epoch, Fence, Group, Mark, NewEntry, PartitionSurvey, Place,
-    Renew, Renewed, Roll, Source, Stop, StreamRef, Trimmed,
+    Acquire, Acquired, Appended, BrokerError, Commit, Epoch, Fence, Group, Mark, NewEntry, NewLetter, PartitionSurvey,
+    Place, Renew, Renewed, Roll, Source, Stop, StreamRef, Trimmed,
 };
-use runnel::event::{EventId, Partition};
+use runnel::event::{Entry, EventId, Fields, Partition};
 
-use crate::case::{TTL, entry, facts};
+use crate::case::{LATER, TTL, entry, facts, id};
 use crate::stores::{Kind, Store, servers};
 
 mod draw;
 mod fleet;
 mod step;
 
-use draw::Draw;
+use draw::{Draw, Seen};
 use step::{Foreign, Step};
 
 /// Steps of one sequence: long enough for a place to be taken over, broken, repaired and forgotten several times.
@@ -32,13 +32,22 @@ const STEPS_UNSEEN: usize = 5;
 struct Side {
     store: Store,
     stream: StreamRef,
+    letters: StreamRef,
     /// The epoch that each nonce was given.
     epochs: BTreeMap<String, Epoch>,
 }
 
 impl Side {
     async fn empty(kind: Kind) -> Self {
-        Self { store: Store::empty(kind).await, stream: Arc::new(facts("orders")), epochs: BTreeMap::new() }
+        let (stream, letters) = (Arc::new(facts("orders")), Arc::new(facts("orders").dead_letters()));
+        let store = Store::empty(kind).await;
+        // A letter's id is given by the server. Behind this entry, which is none, it is the same everywhere.
+        for partition in 0..draw::PARTITIONS {
+            let foreign = entry(Partition(partition), Some(id(LATER)));
+            let appended = store.broker.append(&letters, vec![foreign]).await.expect("the store is there");
+            assert!(appended.ids[0].is_ok(), "{appended:?}");
+        }
+        Self { store, stream, letters, epochs: BTreeMap::new() }
     }
 
     fn group(&self, processor: &str) -> Group {
@@ -46,16 +55,37 @@ impl Side {
     }
 
     fn place(&self, place: step::At) -> Place {
-        Place { group: self.group(place.processor), partition: Partition(place.partition) }
+        let mut group = self.group(place.processor);
+        if place.letters {
+            group.stream = Arc::clone(&self.letters);
+        }
+        Place { group, partition: Partition(place.partition) }
     }
 
     fn fence(&self, nonce: &str) -> Fence {
         Fence { nonce: nonce.into(), epoch: self.epochs.get(nonce).copied().unwrap_or_default() }
     }
 
-    async fn has_more(&self, partition: u32, after: EventId) -> bool {
+    async fn letters_in(&self, partition: u32) -> Vec<Entry> {
+        let (all, partition) = ((EventId::ZERO, EventId::MAX), Partition(partition));
+        self.store.broker.range(&self.letters, partition, all.0, all.1, 1000, false).await.unwrap_or_default()
+    }
+
+    /// What there is, as far as the next step is drawn from it.
+    async fn seen(&self) -> Seen {
+        let broker = &self.store.broker;
+        let events = broker.survey(&self.stream).await.expect("memory does not fail by itself");
+        let letters = broker.survey(&self.letters).await.expect("memory does not fail by itself");
+        let mut letter_ids = Vec::new();
+        for partition in 0..draw::PARTITIONS {
+            letter_ids.push(self.letters_in(partition).await.iter().map(|letter| letter.id).collect());
+        }
+        Seen { events, letters, letter_ids }
+    }
+
+    async fn has_more(&self, stream: &StreamRef, partition: u32, after: EventId) -> bool {
         let next = EventId::new(after.ms, after.seq + 1);
-        let found = self.store.broker.range(&self.stream, Partition(partition), next, EventId::MAX, 1, false).await;
+        let found = self.store.broker.range(stream, Partition(partition), next, EventId::MAX, 1, false).await;
         found.is_ok_and(|entries| !entries.is_empty())
     }
 
@@ -71,7 +101,7 @@ impl Side {
             Step::Read { partition, after, count } => {
                 let source = Source::Partition(Arc::clone(&self.stream), Partition(*partition));
                 // Where nothing comes, both would wait for ever.
-                if !self.has_more(*partition, *after).await {
+                if !self.has_more(&self.stream, *partition, *after).await {
                     return "nothing to read".into();
                 }
                 told(broker.read(&source, *after, *count, true).await)
@@ -79,7 +109,16 @@ impl Side {
             Step::Range { partition, from, to, count, backwards } => {
                 told(broker.range(&self.stream, Partition(*partition), *from, *to, *count, *backwards).await)
             }
-            Step::Trim(partition) => told(broker.trim(&self.stream, Partition(*partition)).await.map(of_trim)),
+            Step::Trim { partition, letters } => {
+                let stream = if *letters { &self.letters } else { &self.stream };
+                told(broker.trim(stream, Partition(*partition)).await.map(of_trim))
+            }
+            Step::Retry { partition, letters } => {
+                told(broker.retry_letters(&self.stream, Partition(*partition), letters).await)
+            }
+            Step::DropLetters { partition, letters } => {
+                told(broker.drop_letters(&self.stream, Partition(*partition), letters).await)
+            }
             Step::DropOldest { partition, keep } => {
                 told(broker.drop_oldest(&self.stream, Partition(*partition), *keep).await)
             }
@@ -99,7 +138,7 @@ impl Side {
                 }
                 told(answer.map(|acquired| of_acquire(acquired, before)))
             }
-            Step::Commit { at, nonce, n, position, entries_read, seen, front, done, passed } => {
+            Step::Commit { at, nonce, n, position, entries_read, seen, front, done, passed, given_up } => {
                 let commit = Commit {
                     place: self.place(*at),
                     fence: self.fence(nonce),
@@ -110,8 +149,8 @@ impl Side {
                     front: *front,
                     done: done.clone(),
                     passed: passed.clone(),
-                    letters: vec![],
-                    letters_limit: 10,
+                    letters: given_up.iter().map(letter).collect(),
+                    letters_limit: 8,
                 };
                 told(broker.commit(&[commit]).await.pop().expect("one commit has one answer"))
             }
@@ -142,7 +181,7 @@ impl Side {
             Step::Foreign(foreign) => {
                 // Servers differ in whether a read that gets nothing makes a consumer.
                 if let Foreign::ReadInGroup(at, position, ..) = foreign
-                    && !self.has_more(at.partition, *position).await
+                    && !self.has_more(&self.place(*at).group.stream, at.partition, *position).await
                 {
                     return "nothing to read".into();
                 }
@@ -155,13 +194,23 @@ impl Side {
     /// Everything there is, as people are told it, a line for each partition and group.
     async fn survey(&self) -> Vec<String> {
         let plain_lag = self.store.plain_lag;
-        let mut lines = match self.store.broker.survey(&self.stream).await {
-            Ok(all) => all.into_iter().flat_map(|partition| of_survey(partition, plain_lag)).collect(),
-            Err(error) => vec![format!("{error:?}")],
-        };
+        let mut lines = Vec::new();
+        for stream in [&self.stream, &self.letters] {
+            match self.store.broker.survey(stream).await {
+                Ok(all) => lines.extend(all.into_iter().flat_map(|partition| of_survey(partition, plain_lag))),
+                Err(error) => lines.push(format!("{error:?}")),
+            }
+        }
+        for partition in 0..draw::PARTITIONS {
+            lines.push(format!("letters of partition {partition}: {:?}", self.letters_in(partition).await));
+        }
         lines.extend(fleet::survey(&*self.store.broker).await);
         lines
     }
+}
+
+fn letter(event: &EventId) -> NewLetter {
+    NewLetter { id: *event, about: format!("about {event}").into(), fields: Fields::from_pairs([("data", "1")]) }
 }
 
 fn told<T: std::fmt::Debug>(answer: Result<T, BrokerError>) -> String {
@@ -243,8 +292,7 @@ async fn compare(kind: Kind, seed: u64) {
     let mut draw = Draw::new(seed);
     let mut taken: Vec<Step> = Vec::new();
     for number in 0..STEPS {
-        let survey = ours.store.broker.survey(&ours.stream).await.expect("memory does not fail by itself");
-        let step = draw.step(&survey);
+        let step = draw.step(&ours.seen().await);
         taken.push(step.clone());
         let (mut our, mut their) = (vec![ours.take(&step).await], vec![theirs.take(&step).await]);
         draw.learn(&step, &our[0]);

@@ -10,6 +10,7 @@ mod connecting;
 mod durability;
 mod gathering;
 mod leading;
+mod letters;
 mod marking;
 mod measure;
 mod operating;

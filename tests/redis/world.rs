@@ -56,7 +56,7 @@ impl World {
     }
 
     /// Runs a command past the broker: `P`, `F`, `D` and `G` in it are the keys of the partition's stream, fence,
-    /// done set and set of groups, `M`, `B` and `C` those of the roster's members, beats and bell, `META/name`
+    /// done set and set of groups, `L` that of its dead letters, `M`, `B` and `C` those of the roster's members, beats and bell, `META/name`
     /// those of a stream's facts, `LIVE`, `LEAD` and `CRON` those of the app's fleet.
     pub(crate) fn does<T: FromRedisValue>(&self, command: &str) -> T {
         self.tries(command).unwrap_or_else(|error| panic!("{command}: {error}"))
@@ -69,6 +69,8 @@ impl World {
             "F" => format!("{prefix}__own:{{shop.orders.0}}.0.billing"),
             "D" => format!("{prefix}__done:{{shop.orders.0}}.0.billing"),
             "G" => format!("{prefix}__grps:{{shop.orders.0}}.0"),
+            "L" => format!("{prefix}__dead:{{shop.orders.0}}.0"),
+            "PYTHON-L" => format!("{prefix}__dead:{{{prefix}__strm:shop.shop.orders.0}}.0"),
             "M" => format!("{prefix}__memb:{{shop.orders.billing}}"),
             "B" => format!("{prefix}__beat:{{shop.orders.billing}}"),
             "C" => format!("{prefix}__ctrl:{{shop.orders.billing}}"),
@@ -140,9 +142,13 @@ impl World {
     }
 
     pub(crate) async fn acquire(&self, nonce: &str) -> Owner<'_> {
-        let acquired = self.try_acquire(nonce).await.unwrap();
+        self.owns(&self.wish(nonce)).await
+    }
+
+    pub(crate) async fn owns(&self, wish: &Acquire) -> Owner<'_> {
+        let (acquired, nonce) = (self.broker.acquire(wish).await.unwrap(), &wish.nonce);
         let Acquired::Owned(owned) = acquired else { panic!("{nonce} did not get it: {acquired:?}") };
-        Owner { world: self, fence: Fence { nonce: nonce.into(), epoch: owned.epoch }, owned: *owned }
+        Owner { world: self, fence: Fence { nonce: nonce.clone(), epoch: owned.epoch }, owned: *owned }
     }
 
     /// Takes the place over from an owner that vanished.

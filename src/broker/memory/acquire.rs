@@ -26,7 +26,11 @@ impl Store {
         if let Some(refusal) = fence.and_then(|fence| fence.refuses(wish, now)) {
             return refusal;
         }
-        let found = whereabouts(data, processor, wish.start);
+        let mut found = whereabouts(data, processor, wish.start);
+        if wish.place.group.stream.letters_of().is_some() {
+            // Letters are deleted when they are retried or dropped.
+            found.notes.retain(|note| !matches!(note, Note::Gap { .. }));
+        }
         let stop = data.fences.get(processor).and_then(|fence| fence.stop.clone());
         if let Some(stop) = stop.as_ref().filter(|stop| stop.holds(found.position, wish.joined)) {
             return Acquired::Stopped(stop.clone());

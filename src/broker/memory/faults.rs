@@ -28,6 +28,10 @@ pub enum Operation {
     Renew,
     /// `release`
     Release,
+    /// `retry_letters`
+    Retry,
+    /// `drop_letters`
+    DropLetters,
     /// `intervene` and `forget`
     Operate,
     /// `beat`
@@ -66,6 +70,8 @@ impl Operation {
             Self::Commit => "committing positions",
             Self::Renew => "renewing leases",
             Self::Release => "releasing a partition",
+            Self::Retry => "retrying dead letters",
+            Self::DropLetters => "dropping dead letters",
             Self::Operate => "changing a processor's position",
             Self::Beat => "beating",
             Self::Swap => "installing a plan",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::broker::letters::RETRIED_AT_ONCE;
 use crate::broker::{
     Acquire, Acquired, Appended, Begun, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence,
     Forgotten, Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, OpenRun,
@@ -139,12 +140,6 @@ fn unavailable() -> BrokerError {
     BrokerError::Unavailable { address: ADDRESS.into(), source: Arc::new(source) }
 }
 
-impl MemoryBroker {
-    fn not_yet(&self) -> BrokerError {
-        BrokerError::Unexpected { address: self.address(), doing: "this", detail: "not yet".into() }
-    }
-}
-
 #[async_trait]
 impl Broker for MemoryBroker {
     fn address(&self) -> String {
@@ -177,7 +172,7 @@ impl Broker for MemoryBroker {
 
     async fn declare(&self, facts: &StreamFacts) -> Result<StreamFacts, BrokerError> {
         let facts = facts.clone();
-        self.ask(Operation::Look, move |store, now| store.declare(&facts, now)).await
+        self.ask(Operation::Look, move |store, now| store.declare(&facts, now)).await?
     }
 
     async fn stream(&self, name: &str) -> Result<Option<StreamFacts>, BrokerError> {
@@ -276,7 +271,8 @@ impl Broker for MemoryBroker {
             let commit = commit.clone();
             move |store: &mut Store, now| store.commit(&commit, now)
         };
-        self.ask_all(Operation::Commit, commits.iter().map(step).collect()).await
+        let answers = self.ask_all(Operation::Commit, commits.iter().map(step).collect()).await;
+        answers.into_iter().map(|answer| answer.and_then(|decided| decided)).collect()
     }
 
     async fn renew(&self, renewals: &[Renew]) -> Vec<Result<Renewed, BrokerError>> {
@@ -294,7 +290,7 @@ impl Broker for MemoryBroker {
 
     async fn intervene(&self, place: &Place, change: &Intervention) -> Result<EventId, BrokerError> {
         let (place, change) = (place.clone(), change.clone());
-        self.ask(Operation::Operate, move |store, now| store.intervene(&place, &change, now)).await
+        self.ask(Operation::Operate, move |store, now| store.intervene(&place, &change, now)).await?
     }
 
     async fn register(&self, group: &Group) -> Result<(), BrokerError> {
@@ -355,8 +351,13 @@ impl Broker for MemoryBroker {
         partition: Partition,
         letters: &[EventId],
     ) -> Result<Vec<Retried>, BrokerError> {
-        let _ = (stream, partition, letters);
-        Err(self.not_yet())
+        let mut all = Vec::with_capacity(letters.len());
+        for some in letters.chunks(RETRIED_AT_ONCE) {
+            let (stream, some) = (Arc::clone(stream), some.to_vec());
+            let step = move |store: &mut Store, now| store.retry_letters(&stream, partition, &some, now);
+            all.extend(self.ask(Operation::Retry, step).await??);
+        }
+        Ok(all)
     }
 
     async fn drop_letters(
@@ -365,8 +366,9 @@ impl Broker for MemoryBroker {
         partition: Partition,
         letters: &[EventId],
     ) -> Result<u64, BrokerError> {
-        let _ = (stream, partition, letters);
-        Err(self.not_yet())
+        let (stream, letters) = (Arc::clone(stream), letters.to_vec());
+        let step = move |store: &mut Store, now| store.drop_letters(&stream, partition, &letters, now);
+        self.ask(Operation::DropLetters, step).await?
     }
 
     async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {

@@ -20,6 +20,12 @@ pub enum Step {
     Owned { place: Place, worker: String, nonce: String, epoch: Epoch, position: EventId, at: UnixMs },
     /// A commit was applied. A resend makes no step.
     Committed { place: Place, nonce: String, epoch: Epoch, n: u64, position: EventId, done: Vec<EventId>, at: UnixMs },
+    /// Events were given up with a commit or by an operator: each with its letter. Comes before that step.
+    Lettered { place: Place, letters: Vec<(EventId, EventId)>, at: UnixMs },
+    /// Letters were put back: each with the entry it became, which was added just before.
+    Retried { stream: String, partition: Partition, letters: Vec<(EventId, EventId)>, at: UnixMs },
+    /// Letters of this stream were dropped.
+    LettersDropped { stream: String, partition: Partition, ids: Vec<EventId>, at: UnixMs },
     /// An owner released. A resend makes no step.
     Released { place: Place, nonce: String, epoch: Epoch, at: UnixMs },
     /// An operator changed a place; it has this position now.

@@ -8,9 +8,10 @@
 //! It promises the answers of Redis, an order of its own for everything, and the same run for the same seed and clock.
 //! It keeps nothing: with the process, everything is gone.
 //!
-//! [`store`] is the state with its streams, [`log`] one Redis stream; [`acquire`], [`ownership`], [`operator`] and
-//! [`membership`] and [`leadership`] are the steps of the protocol, as plain functions of state and time. [`world`] puts
-//! them behind a lock and a clock, [`link`] and [`faults`] between it and a worker, [`hooks`] into the hands of tests.
+//! [`store`] is the state with its streams, [`log`] one Redis stream; [`acquire`], [`ownership`], [`operator`],
+//! [`letters`], [`membership`], [`leadership`] and [`runs`] are the steps of the protocol, as plain functions of state
+//! and time. [`world`] puts them behind a lock and a clock, [`link`] and [`faults`] between it and a worker, [`hooks`]
+//! into the hands of tests.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ mod handle;
 mod history;
 mod hooks;
 mod leadership;
+mod letters;
 mod link;
 mod log;
 mod membership;

@@ -1,9 +1,12 @@
 //! What an operator may do to a place, owned or not.
 
-use crate::broker::{Epoch, Forgotten, Group, Intervention, Place, Start, Stop, StopKind};
-use crate::event::EventId;
+use crate::broker::letters::letter;
+use crate::broker::{BrokerError, Epoch, Forgotten, Group, Intervention, Place, Start, Stop, StopKind};
+use crate::event::{EventId, Fields};
 
+use super::ADDRESS;
 use super::history::Step;
+use super::letters::refused;
 use super::store::{FenceState, PartitionData, ServerTime, Store};
 
 /// Entries that a skip counts at most.
@@ -11,19 +14,28 @@ const COUNTED: usize = 1000;
 
 impl Store {
     /// Fences out the owner, changes the place, and answers its position afterwards.
-    pub(super) fn intervene(&mut self, place: &Place, change: &Intervention, now: ServerTime) -> EventId {
+    pub(super) fn intervene(
+        &mut self,
+        place: &Place,
+        change: &Intervention,
+        now: ServerTime,
+    ) -> Result<EventId, BrokerError> {
+        let letter = match change {
+            Intervention::DeadLetter { id, about, limit } => Some((*id, self.given_up(place, *id, about, *limit)?)),
+            _ => None,
+        };
         let (data, processor) = self.place(place);
         let position = data.position(processor).unwrap_or(EventId::ZERO);
         let known = data.fences.contains_key(processor);
         // Nobody ever owned it, so there is nothing to lift and nobody to fence out.
         if !known && matches!(change, Intervention::Resume | Intervention::Skip) {
             self.note_stopped(&place.group, place.partition, None, now);
-            return position;
+            return Ok(position);
         }
         let target = match change {
             Intervention::Reset(start) => Some(data.reset(processor, *start)),
-            Intervention::Skip => data.skip(processor, position),
-            Intervention::Resume | Intervention::Pause | Intervention::DeadLetter { .. } => None,
+            Intervention::Skip | Intervention::DeadLetter { .. } => data.skip(processor, position),
+            Intervention::Resume | Intervention::Pause => None,
         };
         let position = target.unwrap_or(position);
         let fence = data.fences.entry(processor.to_owned()).or_default();
@@ -36,9 +48,34 @@ impl Store {
             fence.front = None;
         }
         let epoch = fence.epoch;
+        if let Some(letter) = letter {
+            self.add_letters(place, vec![letter], now);
+        }
         self.note_stopped(&place.group, place.partition, None, now);
         self.history.record(|| Step::Intervened { place: place.clone(), epoch, position, at: now.ms() });
-        position
+        Ok(position)
+    }
+
+    /// The letter that the event in front becomes, if it is that one and there is room.
+    fn given_up(&mut self, place: &Place, id: EventId, about: &[u8], limit: u64) -> Result<Fields, BrokerError> {
+        const DOING: &str = "changing a partition's position or state";
+        place.group.stream.refuse_letters(ADDRESS, DOING)?;
+        let no_event = |why: &str| refused(DOING, "NOEVENT", why.to_owned());
+        let (data, processor) = self.place(place);
+        if !data.fences.contains_key(processor) {
+            return Err(no_event("no worker has ever owned the partition"));
+        }
+        let position = data.position(processor).unwrap_or(EventId::ZERO);
+        let front = data.front(processor, position).ok_or_else(|| no_event("no event follows its position"))?;
+        if front != id {
+            return Err(refused(DOING, "CHANGED", format!("event {front} is in front, not {id}")));
+        }
+        let event = data.log.as_ref().and_then(|log| log.entries.get(&id));
+        let letter = letter(about, event.ok_or_else(|| no_event("the event is no longer there"))?);
+        match self.check_letters(DOING, place, std::iter::once(&letter), limit)? {
+            Ok(()) => Ok(letter),
+            Err(have) => Err(refused(DOING, "LETTERSFULL", format!("there are {have} letters"))),
+        }
     }
 
     /// Unregisters a processor everywhere, unless a lease of it runs.
@@ -86,12 +123,17 @@ impl PartitionData {
         position
     }
 
+    /// The event at which the place is stopped, or the next one.
+    fn front(&self, processor: &str, position: EventId) -> Option<EventId> {
+        let stop = self.fences.get(processor).and_then(|fence| fence.stop.as_ref());
+        let marked = stop.map(|stop| stop.at).filter(|at| *at > position);
+        marked.or_else(|| self.log.as_ref()?.ids_after(position).next().copied())
+    }
+
     /// Moves past the event at which the place is stopped, or past the next one, and answers where to, if anywhere.
     fn skip(&mut self, processor: &str, position: EventId) -> Option<EventId> {
-        let fence = self.fences.get(processor);
-        let marked = fence.and_then(|fence| fence.stop.as_ref()).map(|stop| stop.at).filter(|at| *at > position);
-        let log = self.log.as_ref();
-        let target = marked.or_else(|| log?.ids_after(position).next().copied());
+        let target = self.front(processor, position);
+        let (fence, log) = (self.fences.get(processor), self.log.as_ref());
         if let Some(target) = target {
             let passed = log.map(|log| log.ids_after(position).take(COUNTED).take_while(|id| **id <= target).count());
             // Counted where that is cheap; elsewhere the next owner finds out at the end of the stream.

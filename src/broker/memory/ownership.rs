@@ -4,31 +4,44 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{Commit, Committed, Fence, Front, FrontMark, Mark, Note, Place, Renew, Renewed, Stop, StopKind};
+use crate::broker::{
+    BrokerError, Commit, Committed, Fence, Front, FrontMark, Mark, Note, Place, Renew, Renewed, Stop, StopKind,
+};
 use crate::event::EventId;
 
 use super::history::Step;
+use super::letters;
 use super::log::{ConsumerGroup, Log};
 use super::store::{FenceState, PartitionData, ServerTime, Store, whole_ms};
 
 impl Store {
     /// Applies a commit exactly once for each (nonce, epoch, n).
-    pub(super) fn commit(&mut self, commit: &Commit, now: ServerTime) -> Committed {
+    pub(super) fn commit(&mut self, commit: &Commit, now: ServerTime) -> Result<Committed, BrokerError> {
         let (data, processor) = self.place(&commit.place);
         let fence = match fence_shown(&mut data.fences, processor, &commit.fence) {
             Ok(fence) => fence,
-            Err(by) => return Committed::Fenced { by },
+            Err(by) => return Ok(Committed::Fenced { by }),
         };
         if commit.n == fence.n {
-            return Committed::Applied;
+            return Ok(Committed::Applied);
         }
         // Another number means that the store was rolled back, or that effects of ours were lost in some other way:
         // going on from here would skip them without a word.
         if commit.n != fence.n + 1 {
-            return Committed::Gap { have: fence.n };
+            return Ok(Committed::Gap { have: fence.n });
         }
-        let Some(group) = data.log.as_mut().and_then(|log| log.groups.get_mut(processor)) else {
-            return Committed::GroupMissing;
+        let letters = letters::stored(&commit.letters);
+        if !letters.is_empty() {
+            let fields = letters.iter().map(|(_, letter)| letter);
+            let room = self.check_letters("committing positions", &commit.place, fields, commit.letters_limit)?;
+            if let Err(have) = room {
+                return Ok(Committed::LettersFull { have });
+            }
+        }
+        let (data, processor) = self.place(&commit.place);
+        let group = data.log.as_mut().and_then(|log| log.groups.get_mut(processor));
+        let Some((group, fence)) = group.zip(data.fences.get_mut(processor)) else {
+            return Ok(Committed::GroupMissing);
         };
         group.move_to(commit.position, commit.entries_read);
         fence.n = commit.n;
@@ -37,6 +50,9 @@ impl Store {
         fence.seen = commit.seen;
         fence.mark_front(commit.front);
         data.remember_done(processor, &commit.done, &commit.passed);
+        if !letters.is_empty() {
+            self.add_letters(&commit.place, letters, now);
+        }
         self.history.record(|| Step::Committed {
             place: commit.place.clone(),
             nonce: commit.fence.nonce.to_string(),
@@ -46,7 +62,7 @@ impl Store {
             done: commit.done.clone(),
             at: now.ms(),
         });
-        Committed::Applied
+        Ok(Committed::Applied)
     }
 
     /// Prolongs a lease and looks for what nobody told the owner.
@@ -64,13 +80,16 @@ impl Store {
         };
         let lag = log.lag(&group);
         let mut notes = discrepancies(fence, &group, log, renew.read);
-        if notes.is_empty() && fence.position == Some(log.last) && fence.entries_read != Some(log.added) {
+        // Letters are deleted when they are retried or dropped, also the last ones: that is no gap.
+        let are_letters = renew.place.group.stream.letters_of().is_some();
+        let position = fence.position.unwrap_or(EventId::ZERO);
+        let at_end = position == log.last || are_letters && log.ids_after(position).next().is_none();
+        if notes.is_empty() && at_end && fence.entries_read != Some(log.added) {
             // All is read that there is: what is missing from the count was trimmed or deleted unread.
-            if let Some(entries) = fence.entries_read.and_then(|read| log.added.checked_sub(read)) {
-                notes.push(Note::Gap { entries });
-            }
+            let unread = fence.entries_read.and_then(|read| log.added.checked_sub(read));
+            notes.extend(unread.filter(|_| !are_letters).map(|entries| Note::Gap { entries }));
             fence.entries_read = Some(log.added);
-            group.move_to(log.last, Some(log.added));
+            group.move_to(position, Some(log.added));
         }
         fence.extend(renew.ttl, now);
         let answer = Renewed::Ours { last: log.last, lag, entries_read: fence.entries_read, notes };

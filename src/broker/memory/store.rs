@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{
-    BrokerError, Epoch, FenceFacts, Front, Group, GroupSurvey, NewEntry, PartitionSurvey, Source, Stop, StreamFacts,
-    StreamRef, Trimmed,
+    BrokerError, DEAD, Epoch, FenceFacts, Front, Group, GroupSurvey, NewEntry, PartitionSurvey, Source, Stop,
+    StreamFacts, StreamRef, Trimmed,
 };
 use crate::clock::UnixMs;
 use crate::event::{Entry, EventId, Partition};
@@ -128,7 +128,7 @@ impl Store {
         self.stream_data(stream).partitions.entry(partition).or_default()
     }
 
-    fn log(&self, stream: &str, partition: Partition) -> Option<&Log> {
+    pub(super) fn log(&self, stream: &str, partition: Partition) -> Option<&Log> {
         self.streams.get(stream)?.partitions.get(&partition)?.log.as_ref()
     }
 
@@ -139,13 +139,18 @@ impl Store {
         }
     }
 
-    pub(super) fn declare(&mut self, facts: &StreamFacts, now: ServerTime) -> StreamFacts {
+    pub(super) fn declare(&mut self, facts: &StreamFacts, now: ServerTime) -> Result<StreamFacts, BrokerError> {
+        facts.refuse_letters(ADDRESS, "declaring a stream")?;
         let held = &mut self.stream_data(&facts.name).facts;
-        held.get_or_insert_with(|| StreamFacts { created: now.ms(), ..facts.clone() }).clone()
+        Ok(held.get_or_insert_with(|| StreamFacts { created: now.ms(), ..facts.clone() }).clone())
     }
 
     pub(super) fn facts(&self, name: &str) -> Option<StreamFacts> {
-        self.streams.get(name)?.facts.clone()
+        match name.strip_suffix(DEAD) {
+            // Letters have no facts of their own.
+            Some(stream) => Some(self.streams.get(stream)?.facts.as_ref()?.dead_letters()),
+            None => self.streams.get(name)?.facts.clone(),
+        }
     }
 
     pub(super) fn names(&self) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! The name of every key, and nothing else: what one place needs shares one cluster slot.
 //!
 //! In the layout of ours the slot is that of a *slot group* of the stream's partitions, so that one read may span
-//! them; in the layout of runnel for Python it is that of the partition's own stream key.
+//! them; in the layout of runnel for Python it is that of the partition's own stream key. Dead letters lie beside the
+//! events they were, and what belongs to their consumers beside them.
 
-use crate::broker::{Group, KeyLayout, Place, StreamFacts};
+use crate::broker::{DEAD, Group, KeyLayout, Place, StreamFacts};
 use crate::event::Partition;
 
 /// Names the keys of one app under one prefix.
@@ -20,13 +21,19 @@ impl Keys {
 
     // --- of one partition, in one slot -----------------------------------------------------------------------------
 
-    /// The stream that holds the events.
+    /// The stream that holds the events, or the letters.
     pub(super) fn partition(&self, stream: &StreamFacts, partition: Partition) -> String {
         let Self { prefix, app } = self;
         match stream.keys {
+            _ if stream.letters_of().is_some() => self.letters(stream, partition),
             KeyLayout::Runnel => self.of_partition("strm", stream, partition),
             KeyLayout::Python => format!("{prefix}__strm:{app}.{}.{partition}", stream.name),
         }
+    }
+
+    /// The stream that holds the dead letters of a stream, whether that or they are named.
+    pub(super) fn letters(&self, stream: &StreamFacts, partition: Partition) -> String {
+        self.of_partition("dead", stream, partition)
     }
 
     /// Who may settle, and how far it is.
@@ -41,7 +48,7 @@ impl Keys {
 
     /// The processors that retention waits for.
     pub(super) fn groups(&self, stream: &StreamFacts, partition: Partition) -> String {
-        self.of_partition("grps", stream, partition)
+        self.of_source("grps", stream, partition)
     }
 
     /// The runs of the task log's partition that have begun and not ended.
@@ -125,21 +132,32 @@ impl Keys {
         named(key).unwrap_or(false)
     }
 
+    /// In the slot of a partition: letters share that of the events they were.
     fn of_partition(&self, kind: &str, stream: &StreamFacts, partition: Partition) -> String {
         let Self { prefix, app } = self;
+        let name = stream.letters_of().unwrap_or(&stream.name);
         match stream.keys {
             KeyLayout::Runnel => {
                 let group = partition.0 % stream.slot_groups.max(1);
-                format!("{prefix}__{kind}:{{{app}.{}.{group}}}.{partition}", stream.name)
+                format!("{prefix}__{kind}:{{{app}.{name}.{group}}}.{partition}")
             }
             KeyLayout::Python => {
-                format!("{prefix}__{kind}:{{{prefix}__strm:{app}.{}.{partition}}}.{partition}", stream.name)
+                format!("{prefix}__{kind}:{{{prefix}__strm:{app}.{name}.{partition}}}.{partition}")
             }
         }
     }
 
+    /// Beside a partition, apart for its events and its letters.
+    fn of_source(&self, kind: &str, stream: &StreamFacts, partition: Partition) -> String {
+        let mut key = self.of_partition(kind, stream, partition);
+        if stream.letters_of().is_some() {
+            key.push_str(DEAD);
+        }
+        key
+    }
+
     fn of_place(&self, kind: &str, place: &Place) -> String {
-        let mut key = self.of_partition(kind, &place.group.stream, place.partition);
+        let mut key = self.of_source(kind, &place.group.stream, place.partition);
         key.push('.');
         key.push_str(&place.group.processor);
         key
@@ -191,6 +209,23 @@ mod tests {
         assert_eq!(keys.fence(&place), "test:__own:{test:__strm:shop.orders.19}.19.billing");
         assert_eq!(keys.done(&place), "test:__done:{test:__strm:shop.orders.19}.19.billing");
         assert_eq!(keys.groups(stream, place.partition), "test:__grps:{test:__strm:shop.orders.19}.19");
+    }
+
+    #[test]
+    fn letters_and_what_their_consumers_need_lie_beside_the_events() {
+        for (layout, tag) in [(KeyLayout::Runnel, "shop.orders.3"), (KeyLayout::Python, "__strm:shop.orders.19")] {
+            let (keys, mut place) = (Keys::new("", "shop"), place(layout));
+            let events = Arc::clone(&place.group.stream);
+            place.group.stream = Arc::new(events.dead_letters());
+            let stream = &place.group.stream;
+
+            assert_eq!(keys.partition(stream, place.partition), format!("__dead:{{{tag}}}.19"));
+            assert_eq!(keys.letters(&events, place.partition), keys.partition(stream, place.partition));
+            assert_eq!(keys.fence(&place), format!("__own:{{{tag}}}.19.dead.billing"));
+            assert_eq!(keys.done(&place), format!("__done:{{{tag}}}.19.dead.billing"));
+            assert_eq!(keys.groups(stream, place.partition), format!("__grps:{{{tag}}}.19.dead"));
+            assert_eq!(keys.members(&place.group), "__memb:{shop.orders.dead.billing}");
+        }
     }
 
     #[test]

@@ -20,12 +20,12 @@ pub(super) async fn enroll(
     version: &str,
 ) -> Result<Generation, BrokerError> {
     let call = scripts::ENROLL.on([redis.keys.live(), redis.keys.lead()]);
-    let call = call.arg(worker).arg(ttl.as_millis().max(1)).arg(version);
+    let call = call.arg(worker).arg(whole_ms(ttl)).arg(version);
     redis.asked("joining the fleet", call, |value| generation(&mut Reply::of(value)?)).await
 }
 
 pub(super) async fn bid(redis: &Redis, worker: &str, ttl: Duration) -> Result<Bidden, BrokerError> {
-    let call = scripts::BID.on([redis.keys.lead()]).arg(worker).arg(ttl.as_millis().max(1));
+    let call = scripts::BID.on([redis.keys.lead()]).arg(worker).arg(whole_ms(ttl));
     redis.asked("bidding to lead", call, bidden).await
 }
 
@@ -86,6 +86,12 @@ pub(super) async fn stop_job(redis: &Redis, job: &str, stop: Option<&JobStop>) -
         call = call.arg(serde_json::Value::from(error.as_str())).arg(since);
     }
     redis.asked("stopping a job or letting it go on", call, yes).await
+}
+
+/// A time to live as scripts get it: at least something, and no longer than numbers of theirs can tell.
+fn whole_ms(ttl: Duration) -> u64 {
+    const A_CENTURY: u64 = 100 * 365 * 24 * 3600 * 1000;
+    u64::try_from(ttl.as_millis()).unwrap_or(A_CENTURY).clamp(1, A_CENTURY)
 }
 
 fn yes(value: Value) -> Result<bool, Unread> {

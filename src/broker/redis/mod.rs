@@ -8,6 +8,7 @@ mod connection;
 mod durable;
 mod keys;
 mod leadership;
+mod letters;
 mod ownership;
 pub(crate) mod reader;
 mod reply;
@@ -156,12 +157,6 @@ impl Unblock for Connection {
     }
 }
 
-impl Redis {
-    fn not_yet(&self) -> BrokerError {
-        BrokerError::Unexpected { address: self.address(), doing: "this", detail: "not yet".into() }
-    }
-}
-
 #[async_trait]
 impl Broker for Redis {
     fn address(&self) -> String {
@@ -307,8 +302,7 @@ impl Broker for Redis {
         partition: Partition,
         letters: &[EventId],
     ) -> Result<Vec<Retried>, BrokerError> {
-        let _ = (stream, partition, letters);
-        Err(self.not_yet())
+        letters::retry(self, stream, partition, letters).await
     }
 
     async fn drop_letters(
@@ -317,8 +311,7 @@ impl Broker for Redis {
         partition: Partition,
         letters: &[EventId],
     ) -> Result<u64, BrokerError> {
-        let _ = (stream, partition, letters);
-        Err(self.not_yet())
+        letters::drop_letters(self, stream, partition, letters).await
     }
 
     async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError> {

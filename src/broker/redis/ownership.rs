@@ -1,11 +1,12 @@
 //! Ownership of places: typed callers of the scripts that take, use and give up fences.
 
 use super::Redis;
+use super::letters;
 use super::reply::{self, Reply, Unread};
 use super::scripts::{self, Call};
 use crate::broker::{
-    Acquire, Acquired, BrokerError, Commit, Committed, Epoch, Fence, Forgotten, Front, FrontMark, Group, Intervention,
-    Mark, Note, Owned, Place, Renew, Renewed, Start, Stop, StopKind,
+    ABOUT, Acquire, Acquired, BrokerError, Commit, Committed, Epoch, Fence, Forgotten, Front, FrontMark, Group,
+    Intervention, Mark, Note, Owned, Place, Renew, Renewed, Start, Stop, StopKind,
 };
 use crate::event::{EventId, Partition};
 
@@ -24,7 +25,7 @@ pub(super) async fn acquire(redis: &Redis, wish: &Acquire) -> Result<Acquired, B
         .arg(start_text(wish.start))
         .arg(wish.joined)
         .arg(MOST_DONE);
-    redis.asked(DOING, call, acquired).await
+    redis.asked(DOING, letters::marked(call, &place.group.stream), acquired).await
 }
 
 pub(super) async fn commit(redis: &Redis, commits: &[Commit]) -> Vec<Result<Committed, BrokerError>> {
@@ -38,7 +39,7 @@ pub(super) async fn renew(redis: &Redis, renewals: &[Renew]) -> Vec<Result<Renew
         let partition = redis.keys.partition(&place.group.stream, place.partition);
         let call = scripts::RENEW.on([redis.keys.fence(place), partition]);
         let call = call.arg(&fence.nonce).arg(fence.epoch).arg(ttl.as_millis().max(1));
-        call.arg(&place.group.processor).arg(read)
+        letters::marked(call.arg(&place.group.processor).arg(read), &place.group.stream)
     };
     let calls: Vec<Call> = renewals.iter().map(call).collect();
     redis.asked_all("renewing leases", &calls, renewed).await
@@ -67,8 +68,14 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
         Intervention::Pause => "pause",
     };
     let mut call = scripts::INTERVENE.on(all_keys(redis, place)).arg(&place.group.processor).arg(word);
-    if let Intervention::Reset(start) = change {
-        call = call.arg(start_text(*start));
+    match change {
+        Intervention::Reset(start) => call = call.arg(start_text(*start)),
+        Intervention::DeadLetter { id, about, limit } => {
+            place.group.stream.refuse_letters(&redis.connection.target().address, DOING)?;
+            call = call.key(redis.keys.letters(&place.group.stream, place.partition));
+            call = call.arg(id).arg(limit).arg(ABOUT).bytes(about);
+        }
+        Intervention::Resume | Intervention::Skip | Intervention::Pause => {}
     }
     let position = redis.asked(DOING, call, reply::id).await?;
     // The roster lies in another slot. Should this be lost, the members find out at their next try or beat.
@@ -163,15 +170,15 @@ pub(super) fn stop_kind(word: &str) -> Result<Option<StopKind>, Unread> {
 }
 
 fn commit_call(redis: &Redis, commit: &Commit) -> Call {
-    let Commit { place, fence, n, position, entries_read, seen, front, done, passed, letters: _, letters_limit: _ } =
-        commit;
+    let Commit { place, fence, n, position, entries_read, seen, front, done, passed, letters, letters_limit } = commit;
     // One field of the fence proves nonce, epoch and n in one comparison.
     let token = |n: u64| format!("{} {n} {}", fence.epoch, fence.nonce);
     // Commits are numbered from 1; nothing comes before another number, and no token reads like this.
     let expected = n.checked_sub(1).map_or_else(|| "none".to_owned(), token);
     let partition = redis.keys.partition(&place.group.stream, place.partition);
-    let call = scripts::COMMIT.on([redis.keys.fence(place), partition]);
-    let is_plain = matches!(front, FrontMark::Keep) && done.is_empty() && passed.is_empty();
+    let script = if letters.is_empty() { &scripts::COMMIT } else { &scripts::COMMIT_WITH_LETTERS };
+    let call = script.on([redis.keys.fence(place), partition]);
+    let is_plain = matches!(front, FrontMark::Keep) && done.is_empty() && passed.is_empty() && letters.is_empty();
     let call = if is_plain { call } else { call.key(redis.keys.done(place)) };
     let call = call.arg(expected).arg(token(*n)).arg(&place.group.processor).arg(position);
     let call = match entries_read {
@@ -187,7 +194,12 @@ fn commit_call(redis: &Redis, commit: &Commit) -> Call {
         FrontMark::Clear => call.arg("-").arg(0),
         FrontMark::Set { id, fails } => call.arg(id).arg(fails),
     };
-    done.iter().chain(passed).fold(call.arg(done.len()), |call, id| call.arg(id))
+    let call = call.arg(done.len()).arg(passed.len());
+    let call = done.iter().chain(passed).fold(call, |call, id| call.arg(id));
+    if letters.is_empty() {
+        return call;
+    }
+    letters::added(call.key(redis.keys.letters(&place.group.stream, place.partition)), letters, *letters_limit)
 }
 
 fn committed(value: redis::Value) -> Result<Committed, Unread> {
@@ -199,6 +211,7 @@ fn committed(value: redis::Value) -> Result<Committed, Unread> {
         "fenced" => Ok(Committed::Fenced { by: reply.text("owner")? }),
         "gap" => Ok(Committed::Gap { have: reply.number("n")? }),
         "missing" => Ok(Committed::GroupMissing),
+        "full" => Ok(Committed::LettersFull { have: reply.number("letters")? }),
         other => Err(format!("`{other}` is no answer to a commit")),
     }
 }

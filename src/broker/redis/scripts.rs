@@ -11,17 +11,24 @@ use redis::{Cmd, Value};
 use super::connection::Connection;
 use crate::broker::BrokerError;
 
-/// One script, as every server gets it: allowed to go on when memory is full, since progress is what frees it.
+/// One script, as every server gets it: allowed to go on when memory is full, since progress is what frees it, unless
+/// it sends.
 pub(super) struct Script {
     body: &'static str,
     digest: LazyLock<String>,
 }
 
 macro_rules! script {
+    ($doc:literal $name:ident, sends, $($file:literal),+) => {
+        script!(@ "#!lua\n", $doc $name, $($file),+);
+    };
     ($doc:literal $name:ident, $($file:literal),+) => {
+        script!(@ "#!lua flags=allow-oom\n", $doc $name, $($file),+);
+    };
+    (@ $head:literal, $doc:literal $name:ident, $($file:literal),+) => {
         #[doc = $doc]
         pub(super) static $name: Script = {
-            const BODY: &str = concat!("#!lua flags=allow-oom\n", $(include_str!(concat!("scripts/", $file, ".lua"))),+);
+            const BODY: &str = concat!($head, $(include_str!(concat!("scripts/", $file, ".lua"))),+);
             Script { body: BODY, digest: LazyLock::new(|| redis::Script::new(BODY).get_hash().to_owned()) }
         };
     };
@@ -29,9 +36,11 @@ macro_rules! script {
 
 script!("Takes a fence." ACQUIRE, "words", "acquire");
 script!("Settles." COMMIT, "commit");
+script!("Settles, and stores what was given up." COMMIT_WITH_LETTERS, "adding", "commit");
+script!("Puts letters back." RETRY, sends, "words", "adding", "retry");
 script!("Prolongs a lease." RENEW, "words", "renew");
 script!("Gives a fence up." RELEASE, "words", "release");
-script!("What an operator can do to a place." INTERVENE, "words", "intervene");
+script!("What an operator can do to a place." INTERVENE, "words", "adding", "intervene");
 script!("Unregisters a processor from one partition." FORGET, "words", "forget");
 script!("Cuts what everybody has settled." TRIM, "words", "trim");
 script!("Stores the facts of a stream." DECLARE, "words", "declare");
@@ -41,7 +50,7 @@ script!("Installs a plan." SWAP, "words", "swap");
 script!("A member leaves." LEAVE, "words", "leave");
 script!("Tells of a stopped place." NOTE_STOPPED, "words", "note_stopped");
 script!("A worker is alive." ANNOUNCE, "words", "announce");
-script!("A run begins." BEGIN_RUN, "words", "begin_run");
+script!("A run begins." BEGIN_RUN, sends, "words", "begin_run");
 script!("A run ends." END_RUN, "words", "end_run");
 script!("A worker joins the fleet." ENROLL, "words", "fleet", "enroll");
 script!("A worker bids to lead." BID, "words", "fleet", "bid");

@@ -6,7 +6,7 @@ use super::Redis;
 use super::durable::Outcome;
 use super::reply::{self, Reply, Unread};
 use super::scripts;
-use crate::broker::{Appended, BrokerError, KeyLayout, NewEntry, StreamFacts, StreamRef, Trimmed};
+use crate::broker::{Appended, BrokerError, DEAD, KeyLayout, NewEntry, StreamFacts, StreamRef, Trimmed};
 use crate::event::{Entry, EventId, Partition};
 
 /// How often trimming looks again when processors register meanwhile.
@@ -14,6 +14,7 @@ const LOOKS: usize = 3;
 
 pub(super) async fn declare(redis: &Redis, facts: &StreamFacts) -> Result<StreamFacts, BrokerError> {
     const DOING: &str = "declaring a stream";
+    facts.refuse_letters(&redis.connection.target().address, DOING)?;
     // Listed first: a stream that is listed without facts is passed over, one that has facts unlisted would be hidden.
     redis.connection.run(DOING, scripts::ENLIST.on([redis.keys.streams()]).arg(&facts.name)).await?;
     let layout = match facts.keys {
@@ -30,7 +31,9 @@ pub(super) async fn declare(redis: &Redis, facts: &StreamFacts) -> Result<Stream
 
 pub(super) async fn stream(redis: &Redis, name: &str) -> Result<Option<StreamFacts>, BrokerError> {
     const DOING: &str = "looking up a stream";
-    let key = redis.keys.facts(name);
+    // Letters have no facts of their own.
+    let declared = name.strip_suffix(DEAD).unwrap_or(name);
+    let key = redis.keys.facts(declared);
     let answer = redis.connection.ask(DOING, redis::cmd("HGETALL").arg(&key)).await;
     let value = answer.map_err(|error| scripts::name_the_key(error, &key))?;
     read_facts(name, value).map_err(|why| redis.connection.unexpected(DOING, format!("{key}: {why}")))

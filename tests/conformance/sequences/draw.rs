@@ -13,7 +13,14 @@ const PROCESSORS: [&str; 2] = ["billing", "printing"];
 const MEMBERS: [&str; 3] = ["ann", "bob", "cas"];
 const CONSUMERS: [&str; 2] = ["x", "y"];
 /// Few, so that steps meet each other.
-const PARTITIONS: u32 = 2;
+pub(super) const PARTITIONS: u32 = 2;
+
+/// What there is when a step is drawn.
+pub(super) struct Seen {
+    pub(super) events: Vec<PartitionSurvey>,
+    pub(super) letters: Vec<PartitionSurvey>,
+    pub(super) letter_ids: Vec<Vec<EventId>>,
+}
 
 pub(super) struct Draw {
     chance: fastrand::Rng,
@@ -35,22 +42,25 @@ impl Draw {
         }
     }
 
-    pub(super) fn step(&mut self, survey: &[PartitionSurvey]) -> Step {
+    pub(super) fn step(&mut self, seen: &Seen) -> Step {
         let partition = self.chance.u32(0..PARTITIONS);
-        let at = At { processor: self.one_of(&PROCESSORS), partition };
-        let here = &survey[partition as usize];
+        let letters = self.sometimes(5);
+        let at = At { processor: self.one_of(&PROCESSORS), partition, letters };
+        let events = &seen.events[partition as usize];
+        let here = if letters { &seen.letters[partition as usize] } else { events };
         match self.chance.u32(0..125) {
             100.. => Step::Fleet(self.fleet.step(&mut self.chance)),
-            0..15 => self.append(survey),
-            15..18 => self.read(here),
-            18..20 => self.range(here),
-            20..24 => Step::Trim(partition),
+            0..12 => self.append(&seen.events),
+            12..15 => self.letters_back(events, &seen.letter_ids[partition as usize]),
+            15..18 => self.read(events),
+            18..20 => self.range(events),
+            20..24 => Step::Trim { partition, letters },
             24..25 => Step::DropOldest { partition, keep: self.chance.u64(0..8) },
             25..40 => self.acquire(at, here),
             40..58 => self.commit(at, here),
             58..64 => Step::Renew { at, nonce: self.nonce(at).0, read: self.around(here) },
             64..69 => self.release(at, here),
-            69..73 => Step::Intervene { at, change: self.change(here) },
+            69..73 => Step::Intervene { at, change: self.change(at, here) },
             73..74 => Step::Forget(at.processor),
             74..75 => Step::Register(at.processor),
             75..82 => self.membership(at),
@@ -89,7 +99,29 @@ impl Draw {
         let last = here.last.ms;
         let lowest = here.first.map_or(last, |first| first.ms).saturating_sub(2);
         let highest = if self.sometimes(10) { last + 3 } else { last };
+        // Letters differ from each other in nothing else.
+        if here.last.seq > 0 && self.chance.bool() {
+            return EventId::new(last, self.chance.u64(0..=here.last.seq));
+        }
         EventId::new(self.chance.u64(lowest..=highest.max(lowest)), 0)
+    }
+
+    fn letters_back(&mut self, events: &PartitionSurvey, there: &[EventId]) -> Step {
+        let partition = events.partition.0;
+        let mut letters: Vec<EventId> =
+            (0..self.chance.usize(0..4)).filter_map(|_| self.chance.choice(there).copied()).collect();
+        // The first one is no letter, and was meant by chance too often otherwise.
+        letters.retain(|letter| letter.seq > 0 || self.sometimes(6));
+        if self.sometimes(4) {
+            letters.push(EventId::new(LATER, self.chance.u64(1..30)));
+        }
+        // Where the clocks of the two would give the ids, they could not be compared.
+        if events.last.ms >= LATER && !self.sometimes(4) {
+            Step::Retry { partition, letters }
+        } else {
+            letters.retain(|letter| letter.seq > 0);
+            Step::DropLetters { partition, letters }
+        }
     }
 
     fn several(&mut self, here: &PartitionSurvey) -> Vec<EventId> {
@@ -108,7 +140,8 @@ impl Draw {
     }
 
     fn append(&mut self, survey: &[PartitionSurvey]) -> Step {
-        let mut next: Vec<u64> = survey.iter().map(|partition| partition.last.ms).collect();
+        // Beyond every clock: so an id that a server gives is the same everywhere.
+        let mut next: Vec<u64> = survey.iter().map(|partition| partition.last.ms.max(LATER)).collect();
         let mut entries = Vec::new();
         for _ in 0..self.chance.u32(1..5) {
             let partition = self.chance.u32(0..PARTITIONS);
@@ -166,7 +199,8 @@ impl Draw {
         };
         let done = self.several(here);
         let passed = self.several(here);
-        Step::Commit { at, nonce, n, position, entries_read, seen: self.around(here), front, done, passed }
+        let given_up = if self.sometimes(3) && !at.letters { self.several(here) } else { vec![] };
+        Step::Commit { at, nonce, n, position, entries_read, seen: self.around(here), front, done, passed, given_up }
     }
 
     fn release(&mut self, at: At, here: &PartitionSurvey) -> Step {
@@ -179,8 +213,16 @@ impl Draw {
         Step::Release { at, nonce: self.nonce(at).0, mark }
     }
 
-    fn change(&mut self, here: &PartitionSurvey) -> Intervention {
-        match self.chance.u32(0..8) {
+    fn change(&mut self, at: At, here: &PartitionSurvey) -> Intervention {
+        match self.chance.u32(0..12) {
+            8..12 => {
+                let fence =
+                    here.groups.iter().find(|group| group.name == at.processor).and_then(|group| group.fence.clone());
+                let marked = fence.as_ref().and_then(|fence| fence.stop.as_ref()).map(|stop| stop.at);
+                let next = || Some(EventId::new(fence.as_ref()?.position.ms.max(LATER) + 1, 0));
+                let id = marked.filter(|_| self.chance.bool()).or_else(next).unwrap_or_else(|| self.around(here));
+                Intervention::DeadLetter { id, about: "by hand".into(), limit: 8 }
+            }
             0 => Intervention::Reset(Start::Beginning),
             1 => Intervention::Reset(Start::End),
             2 => Intervention::Reset(Start::After(self.around(here))),
@@ -190,7 +232,7 @@ impl Draw {
         }
     }
 
-    fn membership(&mut self, At { processor, partition }: At) -> Step {
+    fn membership(&mut self, At { processor, partition, .. }: At) -> Step {
         let member = self.one_of(&MEMBERS);
         match self.chance.u32(0..8) {
             0 => Step::Leave { processor, member },
@@ -225,6 +267,7 @@ impl Draw {
             31..33 => Foreign::DeleteGroup(theirs),
             33..36 => Foreign::MoveGroup(at, self.around(here)),
             36 => Foreign::DeleteFence(at),
+            // What lies in the partition of the events, also where a consumer of letters is drawn.
             37 => Foreign::DeleteStream(at.partition),
             _ => Foreign::DeleteEntry(at.partition, self.around(here)),
         }

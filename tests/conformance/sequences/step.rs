@@ -11,6 +11,8 @@ use crate::hands::Hands;
 pub(super) struct At {
     pub(super) processor: &'static str,
     pub(super) partition: u32,
+    /// Whether it consumes the dead letters, and not the events.
+    pub(super) letters: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +30,18 @@ pub(super) enum Step {
         count: usize,
         backwards: bool,
     },
-    Trim(u32),
+    Trim {
+        partition: u32,
+        letters: bool,
+    },
+    Retry {
+        partition: u32,
+        letters: Vec<EventId>,
+    },
+    DropLetters {
+        partition: u32,
+        letters: Vec<EventId>,
+    },
     DropOldest {
         partition: u32,
         keep: u64,
@@ -49,6 +62,7 @@ pub(super) enum Step {
         front: FrontMark,
         done: Vec<EventId>,
         passed: Vec<EventId>,
+        given_up: Vec<EventId>,
     },
     Renew {
         at: At,

@@ -167,6 +167,18 @@ on_every_store! {
         assert!(case.leader().await.unwrap().unwrap().until > before.until);
     }
 
+    async fn absurd_times_to_live_leave_the_fleet_in_order(kind: Kind) {
+        let case = Case::empty(kind).await;
+        for ttl in [Duration::MAX, Duration::ZERO] {
+            case.enroll("ann", ttl, "1").await.unwrap();
+            case.bid("ann", ttl).await.unwrap();
+            case.leader().await.unwrap();
+            case.workers().await.unwrap();
+            case.hands().lapse_lead();
+        }
+        assert_eq!(case.bid_of("bob").await, Term(3));
+    }
+
     async fn a_lapsed_term_is_followed_by_the_next_also_for_the_same_worker(kind: Kind) {
         let case = Case::empty(kind).await;
         assert_eq!(case.bid_of("ann").await, Term(1));

@@ -2,6 +2,7 @@
 
 mod acquiring;
 mod fleet;
+mod letters;
 mod membership;
 mod operators;
 mod owning;

@@ -1,7 +1,8 @@
 -- Take the fence of one place, if it is free, and say where to go on.
 -- KEYS  fence, stream, done set, set of groups
 -- ARGV  nonce, worker, time to live in ms, group, start (id or `$`), server ms at which our member joined,
---       most ids that a done set may be made of
+--       most ids that a done set may be made of, and of dead letters `letters`: what is missing there is no gap, since
+--       they are deleted when they are retried or dropped
 -- Returns {'owned', epoch, position, last id, n, entries read or -1, unclean, seen, front's id or '', its fails, its
 --         crashes, done ids, notes}, {'held', worker, ms}, {'stopped', kind, id, error, since} or {'spent'}.
 -- The same nonce again gets the same answer, with the commits made since. A nonce that was released is spent: the
@@ -10,7 +11,7 @@
 -- the truth, our copy in the fence repairs it where somebody else has had a hand in it. Each repair is a note.
 local fence_key, stream_key, done_key, groups_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local nonce, worker, ttl, group, start = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local joined, most_done = tonumber(ARGV[6]), tonumber(ARGV[7])
+local joined, most_done, are_letters = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == 'letters'
 
 local fence, wrong = read_fence(fence_key)
 if wrong then return wrong end
@@ -69,7 +70,7 @@ local function from_pending()
     note('migrated_with_repeats')
     return position, -1, {}
   end
-  if there < in_group.pending then note('gap', in_group.pending - there) end
+  if there < in_group.pending and not are_letters then note('gap', in_group.pending - there) end
   note('migrated', in_group.pending, #acknowledged)
   return position, math.max(read - seen, -1), acknowledged
 end
@@ -116,7 +117,7 @@ if stream then
     if copy and position ~= last then entries_read = -1 end
   elseif position ~= last and (stream.length == 0 or before(position, stream['recorded-first-entry-id'])) then
     local lost = added - entries_read - stream.length
-    if lost > 0 then note('gap', lost) end
+    if lost > 0 and not are_letters then note('gap', lost) end
   end
 elseif entries_read < 0 then
   entries_read = entries_read_at(position, nil)

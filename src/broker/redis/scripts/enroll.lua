@@ -9,7 +9,7 @@ if wrong then return wrong end
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', digits(now))
 local generation = lead.gen or '0'
-if generation == '0' or (lead.version or '') ~= ARGV[3] or redis.call('EXISTS', KEYS[1]) == 0 then
+if generation == '0' or lead.version ~= ARGV[3] or redis.call('EXISTS', KEYS[1]) == 0 then
   generation = digits(tonumber(generation) + 1)
   redis.call('HSET', KEYS[2], 'gen', generation, 'version', ARGV[3])
 end

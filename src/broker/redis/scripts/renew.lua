@@ -1,6 +1,7 @@
 -- Prolong a lease, if it is still ours, and find what nobody told the owner.
 -- KEYS  fence, stream
--- ARGV  nonce, epoch, time to live in ms, group, highest id read
+-- ARGV  nonce, epoch, time to live in ms, group, highest id read, and of dead letters `letters`: what is missing there is
+--       no gap, since they are deleted when they are retried or dropped
 -- Returns {'ours', last id, lag or -1, entries read or -1, notes}, {'fenced', owner} or {'missing'}.
 -- A lease that ran out is ours as long as nobody else took the place: no other owner has been in between.
 local fence, wrong = read_fence(KEYS[1])
@@ -20,10 +21,16 @@ if before(last, ARGV[5]) then notes[#notes + 1] = {'read_position_ahead'} end
 
 -- At the end of the stream as many must have been read as were added; the others were trimmed or deleted unread.
 local entries_read, added = tonumber(fence.er or '') or -1, stream['entries-added']
-if #notes == 0 and copy == last and entries_read ~= added then
-  if entries_read >= 0 and added > entries_read then notes[#notes + 1] = {'gap', added - entries_read} end
+local are_letters = ARGV[6] == 'letters'
+local at_end = copy == last
+if #notes == 0 and not at_end and are_letters then
+  -- The last ones may have been deleted: nobody will ever read up to the last id.
+  at_end = #redis.call('XRANGE', KEYS[2], '(' .. copy, '+', 'COUNT', 1) == 0
+end
+if #notes == 0 and at_end and entries_read ~= added then
+  if entries_read >= 0 and added > entries_read and not are_letters then notes[#notes + 1] = {'gap', added - entries_read} end
   entries_read = added
-  redis.call('XGROUP', 'SETID', KEYS[2], ARGV[4], last, 'ENTRIESREAD', digits(added))
+  redis.call('XGROUP', 'SETID', KEYS[2], ARGV[4], copy, 'ENTRIESREAD', digits(added))
   redis.call('HSET', KEYS[1], 'er', digits(added))
 end
 redis.call('HSET', KEYS[1], 'until', digits(now_ms() + tonumber(ARGV[3])), 'ttl', ARGV[3])

@@ -1,0 +1,375 @@
+//! Writes runs down: each activation has one `run` event and one end, whoever races for it.
+//!
+//! A worker has one [`Recorder`]. It promises that an end is sent only after everything before it was acknowledged,
+//! and that an end which could not be written is kept and sent again. It does not decide what a run's failure means:
+//! it only says, by the setting `task_log_policy`, whether a run that cannot be written down may start.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use crate::broker::{Begun, BrokerError, NewEntry, OpenRun, StreamRef};
+use crate::clock::{self, Instant, ServerClock};
+use crate::error::{Doing, Failure};
+use crate::settings::TaskLogPolicy;
+use crate::stream::Bound;
+use crate::stream::current::Handle;
+
+use super::tasks::{TASKS, TASKS_SIZE};
+use super::{Action, EventHead, RunEvent, RunId, TaskKind, TaskLogEvent};
+
+mod crash;
+mod open;
+mod process;
+mod spool;
+mod tenancy;
+
+pub(crate) use crash::CrashWatch;
+pub(crate) use tenancy::TenancyRecord;
+
+use open::OpenEntry;
+use process::Process;
+use spool::{Ending, Spool};
+
+/// How often an event is tried before the policy decides.
+const TRIES: u32 = 3;
+/// Between the first two tries; four times that before the third.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Writes the runs of one worker down.
+#[derive(Clone)]
+pub(crate) struct Recorder(Arc<Shared>);
+
+struct Shared {
+    handle: Handle,
+    clock: ServerClock,
+    worker: Arc<str>,
+    process: Process,
+    policy: TaskLogPolicy,
+    spool: mpsc::UnboundedSender<Ending>,
+    tenancies: mpsc::UnboundedSender<tenancy::Opened>,
+    /// Ends of each task that are not written yet.
+    unwritten: Mutex<BTreeMap<Arc<str>, usize>>,
+    /// The last `created`, in microseconds: none is earlier than the one before.
+    last_created: AtomicU64,
+}
+
+/// A run that is to begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) run_id: RunId,
+    pub(crate) task_name: Arc<str>,
+    pub(crate) kind: TaskKind,
+    pub(crate) partition: Option<u32>,
+    /// From 1; one more each time a run is resumed.
+    pub(crate) activation: u32,
+    pub(crate) attempt: u32,
+    /// Said of it in the log: the instant it is for, the term it runs in.
+    pub(crate) extra: BTreeMap<String, serde_json::Value>,
+}
+
+/// Why a run may not start.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// For people.
+    pub(crate) why: String,
+    /// The worker is to drain, by policy.
+    pub(crate) halts: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) action: Action,
+    pub(crate) message: String,
+    /// The error and its causes.
+    pub(crate) error: Option<String>,
+}
+
+/// A run that has begun.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    run: TaskLogEvent,
+    /// None if the run is not written down.
+    open: Option<OpenRun>,
+    began: Instant,
+    started: DateTime<Utc>,
+}
+
+impl Recorder {
+    /// A recorder, and what must be run beside it: it ends when all recorders are dropped and everything is written.
+    pub(crate) fn new(
+        handle: Handle,
+        clock: ServerClock,
+        worker: Arc<str>,
+        policy: TaskLogPolicy,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (spool, endings) = mpsc::unbounded_channel();
+        let (tenancies, opened) = mpsc::unbounded_channel();
+        let shared = Shared {
+            handle,
+            clock,
+            worker,
+            process: Process::own(),
+            policy,
+            spool,
+            tenancies,
+            unwritten: Mutex::default(),
+            last_created: AtomicU64::new(0),
+        };
+        let recorder = Self(Arc::new(shared));
+        // Both hold the recorder weakly: it is its other owners that keep them running.
+        let desk = tenancy::desk(Arc::downgrade(&recorder.0), opened);
+        let spool = Spool::new(Arc::downgrade(&recorder.0), endings).run();
+        (recorder, async move {
+            futures::join!(desk, spool);
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &ServerClock {
+        &self.0.clock
+    }
+
+    /// A run begins, if it can be written down or need not be.
+    pub(crate) async fn begin(&self, beginning: Beginning) -> Result<Recording, Refused> {
+        let (began, started) = (clock::now(), self.0.time());
+        let event = self.0.event(&beginning, started);
+        if self.0.policy == TaskLogPolicy::Off {
+            return Ok(Recording { run: event, open: None, began, started });
+        }
+        let policy = self.0.policy;
+        if policy == TaskLogPolicy::Quarantine && self.0.waits_to_write(&beginning.task_name) {
+            let why = format!("the end of an earlier run of `{}` is not in the task log yet", beginning.task_name);
+            return Err(Refused { why, halts: false });
+        }
+        let entry = OpenEntry {
+            worker: self.0.worker.to_string(),
+            activation: beginning.activation,
+            task_name: beginning.task_name.to_string(),
+            kind: beginning.kind,
+            partition: beginning.partition,
+            start: started,
+            process: self.0.process.clone(),
+        };
+        let open = entry.open(&beginning.run_id);
+        match self.0.write_begin(&open, &event).await {
+            Ok(()) => Ok(Recording { run: event, open: Some(open), began, started }),
+            Err(failure) => {
+                let why = format!(
+                    "the begin of a run of `{}` cannot be written to the task log: {}",
+                    beginning.task_name,
+                    crate::error::chain(&failure)
+                );
+                match policy {
+                    TaskLogPolicy::Ignore => {
+                        tracing::warn!(task_name = %beginning.task_name, run_id = %beginning.run_id, "{why}; it runs unrecorded (task_log_policy = ignore)");
+                        Ok(Recording { run: event, open: None, began, started })
+                    }
+                    _ => Err(Refused { why, halts: policy == TaskLogPolicy::Halt }),
+                }
+            }
+        }
+    }
+
+    /// A run has ended. Err: the end could not be written, and the policy wants the worker to drain.
+    pub(crate) async fn end(&self, recording: Recording, end: End) -> Result<(), Refused> {
+        let Some(ending) = self.0.ending(recording, end) else { return Ok(()) };
+        match self.0.write_end_patiently(&ending).await {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                let why = format!(
+                    "the end of run {} of `{}` cannot be written to the task log: {}",
+                    ending.event.run_id,
+                    ending.event.task_name,
+                    crate::error::chain(&failure)
+                );
+                let halts = self.0.policy == TaskLogPolicy::Halt;
+                if !halts {
+                    tracing::warn!("{why}; it is kept, and sent again until it is");
+                }
+                self.0.keep(ending);
+                if halts { Err(Refused { why, halts }) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Writes something that belongs to a run's document: a step, an attempt, parameters. Not for begin and end.
+    pub(crate) async fn note(
+        &self,
+        recording: &Recording,
+        event: impl FnOnce(EventHead) -> RunEvent,
+    ) -> Result<(), Failure> {
+        if recording.open.is_none() {
+            return Ok(());
+        }
+        let mut head = EventHead::beside(&recording.run);
+        head.created = self.0.created();
+        Bound::new(&TASKS, self.0.handle.clone()).send(event(head)).await.map(drop)
+    }
+
+    /// Writes the whole of a tenancy down, beside the work: it holds nothing up.
+    pub(crate) fn tenancy(&self, beginning: Beginning) -> TenancyRecord {
+        TenancyRecord::open(&self.0.tenancies, beginning)
+    }
+}
+
+impl Recording {
+    /// When it began, by the server's clock.
+    pub(crate) fn started(&self) -> DateTime<Utc> {
+        self.started
+    }
+}
+
+impl Shared {
+    fn time(&self) -> DateTime<Utc> {
+        i64::try_from(self.clock.now()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    }
+
+    /// Seconds of the server's time; never less than the one before.
+    fn created(&self) -> f64 {
+        let now = self.clock.now().saturating_mul(1000);
+        let before = self.last_created.fetch_max(now, Ordering::Relaxed);
+        before.max(now) as f64 / 1e6
+    }
+
+    fn event(&self, beginning: &Beginning, started: DateTime<Utc>) -> TaskLogEvent {
+        let mut event = TaskLogEvent::new(&*beginning.task_name, Action::Run, beginning.run_id.clone());
+        event.created = self.created();
+        event.activation = beginning.activation;
+        event.start = Some(started);
+        event.attempt = beginning.attempt;
+        event.kind = beginning.kind;
+        event.worker_id = self.worker.to_string();
+        event.host.clone_from(&self.process.host);
+        event.partition = beginning.partition;
+        event.extra = beginning.extra.clone();
+        event
+    }
+
+    fn ending(&self, recording: Recording, end: End) -> Option<Ending> {
+        let Recording { run, open, began, .. } = recording;
+        let runtime = clock::now().since(began);
+        let mut event = TaskLogEvent::new(run.task_name.clone(), end.action, run.run_id.clone());
+        event.created = self.created();
+        event.end = run.start.map(|start| start + runtime);
+        event.runtime = Some(runtime.as_secs_f64());
+        event.message = end.message;
+        event.exc_text = end.error;
+        let TaskLogEvent { activation, start, attempt, kind, worker_id, host, partition, extra, .. } = run;
+        let event = TaskLogEvent { activation, start, attempt, kind, worker_id, host, partition, extra, ..event };
+        Some(Ending { open: open?, event })
+    }
+
+    /// The entry of an event, and where it goes.
+    async fn entry(&self, event: &TaskLogEvent) -> Result<(StreamRef, NewEntry), Failure> {
+        let bound = Bound::new(&TASKS, self.handle.clone());
+        bound.entry(RunEvent::Task(event.clone())).await
+    }
+
+    async fn write_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<(), Failure> {
+        let mut tries = Tries::default();
+        loop {
+            match self.try_to_begin(open, event).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => tries.after(failure).await?,
+            }
+        }
+    }
+
+    async fn try_to_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<(), Failure> {
+        let doing = || "log the begin of a run".to_owned();
+        let (stream, entry) = self.entry(event).await?;
+        let broker = self.handle.broker();
+        let begin = || broker.begin_run(&stream, entry.partition, open, &entry.fields, TASKS_SIZE);
+        let mut begun = begin().await.doing(doing)?;
+        if matches!(begun, Begun::Full { .. }) {
+            // What the projection has passed may go; the owner of the partition does that only now and then.
+            let _ = broker.trim(&stream, entry.partition).await;
+            begun = begin().await.doing(doing)?;
+        }
+        match begun {
+            Begun::Now(_) | Begun::Before => Ok(()),
+            Begun::Taken { .. } => Err(Failure::Invalid(format!("run {} is running already", open.run_id))),
+            Begun::Full { length } => Err(Failure::Full(format!(
+                "partition {} of the task log is full ({length} events): is its processor `__runlog` stopped? See `status`",
+                entry.partition
+            ))),
+        }
+    }
+
+    async fn write_end_patiently(&self, ending: &Ending) -> Result<(), Failure> {
+        let mut tries = Tries::default();
+        loop {
+            match self.write_end(ending, tries.made > 0).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => tries.after(failure).await?,
+            }
+        }
+    }
+
+    async fn write_end(&self, ending: &Ending, asked_before: bool) -> Result<(), Failure> {
+        let (stream, entry) = self.entry(&ending.event).await?;
+        let written = self.handle.broker().end_run(&stream, entry.partition, &ending.open, &entry.fields).await;
+        let written = written.doing(|| "log the end of a run".to_owned())?;
+        // An answer that was lost may have been a yes.
+        if !written && !asked_before {
+            tracing::warn!(task_name = %ending.event.task_name, run_id = %ending.event.run_id, action = %ending.event.action,
+                "late-terminal-event: this run was found crashed, or resumed elsewhere, before it ended here");
+        }
+        Ok(())
+    }
+
+    fn keep(&self, ending: Ending) {
+        let mut unwritten = self.unwritten.lock().expect("no code panics while it holds this lock");
+        *unwritten.entry(ending.event.task_name.as_str().into()).or_default() += 1;
+        // It only fails when the worker is being dropped; then the crash watch writes the end.
+        let _ = self.spool.send(ending);
+    }
+
+    fn waits_to_write(&self, task_name: &str) -> bool {
+        self.unwritten.lock().expect("no code panics while it holds this lock").contains_key(task_name)
+    }
+
+    fn written(&self, task_name: &str) {
+        let mut unwritten = self.unwritten.lock().expect("no code panics while it holds this lock");
+        if let Some(count) = unwritten.get_mut(task_name) {
+            *count -= 1;
+            if *count == 0 {
+                unwritten.remove(task_name);
+            }
+        }
+    }
+}
+
+/// The tries of one step. Everything here may be sent again.
+#[derive(Default)]
+struct Tries {
+    made: u32,
+}
+
+impl Tries {
+    /// Waits before the next try; gives the failure back if there is none.
+    async fn after(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.made += 1;
+        if self.made >= TRIES || !helps_to_wait(&failure) {
+            return Err(failure);
+        }
+        clock::sleep(FIRST_PAUSE * 4u32.pow(self.made - 1)).await;
+        Ok(())
+    }
+}
+
+fn helps_to_wait(failure: &Failure) -> bool {
+    match failure {
+        Failure::Broker { source, .. } => source.is_transient() || matches!(source, BrokerError::NotDurable { .. }),
+        Failure::Full(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
