@@ -34,9 +34,9 @@ impl Spec {
             return Self::parse(nickname(text)?);
         }
         let fields: Vec<_> = text.split(BLANKS).filter(|field| !field.is_empty()).take(8).collect();
-        let (second, rest) = match fields[..] {
-            [ref rest @ ..] if rest.len() == 5 => (Field::only(0), rest),
-            [second, ref rest @ ..] if rest.len() == 5 => (Field::parse(&SECOND, second)?, rest),
+        let (second, rest) = match fields.len() {
+            5 => (Field::only(0), &fields[..]),
+            6 => (Field::parse(&SECOND, fields[0])?, &fields[1..]),
             _ => return Err(wrong_count(&fields)),
         };
         Ok(Self {
