@@ -35,6 +35,7 @@ mod worker;
 pub use app::{App, AppStream, Declared, DeclaredJob, Delivery, Missed, Overlap, Setup};
 #[cfg(feature = "cli")]
 pub use cli::program as main;
+pub use decide::schedule::UnknownChoice;
 pub use error::{Error, Failure, Result};
 pub use event::{Event, EventId, Partition};
 pub use job::inaction;
