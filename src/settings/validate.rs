@@ -34,8 +34,8 @@ pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     if let Some(why) = names::why_no_prefix(&settings.key_prefix) {
         refuse(&["key_prefix"], format!("`{}` cannot be the `key_prefix`: {why}", super::shown(&settings.key_prefix)));
     }
-    if settings.timezone.is_empty() || settings.timezone.len() > 100 || !settings.timezone.is_ascii() {
-        refuse(&["timezone"], "`timezone` must be the name of a zone, like `Europe/London`".into());
+    if let Err(unknown) = runnel_crontab::parse_timezone(&settings.timezone) {
+        refuse(&["timezone"], format!("`timezone` cannot be used: {unknown}"));
     }
     if let Err(missing @ InvalidCodec::FeatureOff { .. }) = AnyCodec::from_name(&settings.default_codec) {
         refuse(&["default_codec"], missing.to_string());
@@ -179,6 +179,15 @@ mod tests {
     fn a_read_must_end_within_the_grace_period() {
         let refused = refusal(|s| s.default_grace_period = Duration::from_secs(2));
         assert_eq!(refused, "`default_read_timeout` (2s) must be shorter than `default_grace_period` (2s)");
+    }
+
+    #[test]
+    fn a_zone_that_does_not_exist_is_answered_with_the_nearest() {
+        let refused = refusal(|s| s.timezone = "Europe/Lodnon".into());
+        assert_eq!(
+            refused,
+            "`timezone` cannot be used: `Europe/Lodnon` is no time zone; did you mean `Europe/London`?"
+        );
     }
 
     #[test]
