@@ -164,8 +164,7 @@ async fn list(next: u16, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     let now = server_now(&*broker).await?;
     let known = Known::gather(host, &*broker).await?;
     let settings = &host.settings().settings;
-    let reports: Vec<JobReport> =
-        known.names().iter().map(|name| known.report(name, next, now, settings)).collect();
+    let reports: Vec<JobReport> = known.names().iter().map(|name| known.report(name, next, now, settings)).collect();
     if out.is_json() {
         return out.object(&reports);
     }
@@ -192,7 +191,10 @@ async fn list(next: u16, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     )?;
     for job in &reports {
         if let Some(stop) = &job.stopped {
-            out.line(&format!("{} is stopped: {} (let it go on with `jobs resume {}`)", job.name, stop.error, job.name))?;
+            out.line(&format!(
+                "{} is stopped: {} (let it go on with `jobs resume {}`)",
+                job.name, stop.error, job.name
+            ))?;
         }
         for open in &job.open {
             out.line(&format!("{}: {} was begun in term {} and has not ended", job.name, open.instant, open.term))?;

@@ -87,7 +87,10 @@ fn print(status: &Status, out: &mut Out) -> Result<(), End> {
     ))?;
     if let Some(leader) = &status.leader {
         let version = if leader.version.is_empty() { String::new() } else { format!(", version {}", leader.version) };
-        out.line(&format!("leader: {} in term {}; generation {}{version}", leader.worker, leader.term, leader.generation))?;
+        out.line(&format!(
+            "leader: {} in term {}; generation {}{version}",
+            leader.worker, leader.term, leader.generation
+        ))?;
     }
     if status.streams.is_empty() {
         return out.line("no stream was declared yet: streams are when they are first sent to or processed");

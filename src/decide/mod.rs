@@ -12,7 +12,6 @@ pub(crate) mod lease;
 pub(crate) mod ownership;
 pub(crate) mod plan;
 pub(crate) mod roster;
-#[cfg_attr(not(test), expect(dead_code, reason = "jobs, which are scheduled by it, come next"))]
 pub(crate) mod schedule;
 pub(crate) mod settlement;
 pub(crate) mod verdict;

@@ -24,7 +24,9 @@ impl JobSpec {
                 Ok(Some(Schedule::Crontab { spec, zone }))
             }
             // Instant 0 is long over; the grid lies on the multiples of the interval.
-            When::Every { interval, .. } if self.on_leader => Ok(Some(Schedule::Every { interval: *interval, origin: 0 })),
+            When::Every { interval, .. } if self.on_leader => {
+                Ok(Some(Schedule::Every { interval: *interval, origin: 0 }))
+            }
             When::Every { .. } | When::AtStart | When::OnDemand => Ok(None),
         }
     }
@@ -58,7 +60,8 @@ impl JobSpec {
                 }
             }
             When::At { delivery: Delivery::AtLeastOnce, .. } if !self.on_leader => refusals.push(
-                "delivery at least once is for crontabs on the leader: elsewhere nobody could take its instants over".into(),
+                "delivery at least once is for crontabs on the leader: elsewhere nobody could take its instants over"
+                    .into(),
             ),
             When::OnDemand if self.on_leader => {
                 refusals.push("a job on demand runs where it is asked for, so it cannot be on the leader".into());

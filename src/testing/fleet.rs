@@ -83,6 +83,7 @@ impl TestApp {
 }
 
 fn unix_ms(time: &str) -> UnixMs {
-    let time = chrono::DateTime::parse_from_rfc3339(time).unwrap_or_else(|problem| panic!("`{time}` is no time: {problem}"));
+    let time =
+        chrono::DateTime::parse_from_rfc3339(time).unwrap_or_else(|problem| panic!("`{time}` is no time: {problem}"));
     u64::try_from(time.timestamp_millis()).expect("a test takes place after 1970")
 }

@@ -189,7 +189,9 @@ impl Leader {
                 lease = before.lease;
                 lease.renewed(sent);
             }
-            None => tracing::info!(worker = %self.worker, %term, generation = generation.number, "this worker leads the fleet"),
+            None => {
+                tracing::info!(worker = %self.worker, %term, generation = generation.number, "this worker leads the fleet")
+            }
         }
         self.reign.send_replace(Some(Reign { term, generation, lease }));
     }

@@ -144,7 +144,12 @@ async fn a_timer_in_quarantine_stops_on_all_workers_until_it_is_resumed() {
 
     shop.pause_job("ping", false).await;
     shop.advance_to("2026-01-01T00:00:40Z").await;
-    let workers: BTreeSet<_> = shop.fired("ping").iter().filter(|run| run.started.timestamp() >= 1_767_225_635).map(|run| run.worker.clone()).collect();
+    let workers: BTreeSet<_> = shop
+        .fired("ping")
+        .iter()
+        .filter(|run| run.started.timestamp() >= 1_767_225_635)
+        .map(|run| run.worker.clone())
+        .collect();
     assert_eq!(workers.len(), 3, "all go on");
 }
 

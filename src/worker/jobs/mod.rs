@@ -98,7 +98,11 @@ fn start(loops: &mut Tasks, stage: Stage) {
         When::AtStart => drop(loops.start(task::on_worker(stage))),
         When::Every { interval, jitter, overlap } => {
             let every = Every { interval, jitter, overlap };
-            if on_leader { loops.start(timer::on_leader(stage, every)) } else { loops.start(timer::on_worker(stage, every)) };
+            if on_leader {
+                loops.start(timer::on_leader(stage, every))
+            } else {
+                loops.start(timer::on_worker(stage, every))
+            };
         }
         When::At { missed, max_lateness, delivery, .. } => {
             let schedule = job.schedule(stage.runs.handle.settings());

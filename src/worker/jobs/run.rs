@@ -134,7 +134,9 @@ impl Runs {
             ended if ended.is_failure() => {
                 tracing::error!(?took, kind = %run.kind(), job = run.task_name(), error = %ended, "the run failed")
             }
-            cut => tracing::warn!(?took, kind = %run.kind(), job = run.task_name(), why = %cut, "the run was cut short"),
+            cut => {
+                tracing::warn!(?took, kind = %run.kind(), job = run.task_name(), why = %cut, "the run was cut short")
+            }
         }
         self.witness.fired(|| Fired::of(run, Some(ended.clone())));
     }

@@ -177,7 +177,9 @@ impl Stage {
         let job = &self.job.name;
         match overlap {
             _ if ticks == 0 => {}
-            Overlap::Queue => tracing::warn!(%job, ticks, "too many ticks wait for a run that is not over: the oldest are dropped"),
+            Overlap::Queue => {
+                tracing::warn!(%job, ticks, "too many ticks wait for a run that is not over: the oldest are dropped")
+            }
             Overlap::Skip | Overlap::Allow => tracing::debug!(%job, ticks, "ticks passed that could not be run"),
         }
     }
