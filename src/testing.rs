@@ -43,10 +43,12 @@ use crate::settings::{Overrides, Settings};
 use crate::stream::current::{self, Handle};
 use crate::stream::{Bound, Stream, StreamSpec};
 use crate::tasks::{Gate, Tasks};
-use crate::witness::Witness;
+use crate::witness::{Sight, Witness};
 use crate::worker::{Switches, Worker};
 
-pub use crate::witness::{Seen, What};
+mod fleet;
+
+pub use crate::witness::{Fired, Seen, What};
 
 /// An app that runs in this process, on a store of its own.
 pub struct TestApp {
@@ -55,7 +57,7 @@ pub struct TestApp {
     handle: Handle,
     settings: Settings,
     /// What was seen, each after so many steps of the store.
-    seen: Arc<Mutex<Vec<(usize, Seen)>>>,
+    seen: Arc<Mutex<Vec<(usize, Sight)>>>,
     workers: Vec<TestWorker>,
 }
 
@@ -77,8 +79,19 @@ pub type At = (Partition, EventId);
 pub enum Moment {
     /// A worker did something with an event.
     Seen(Seen),
+    /// A worker started a job (no outcome yet), or the run was over.
+    Fired(Fired),
     /// The store changed.
     Step(Step),
+}
+
+impl From<Sight> for Moment {
+    fn from(sight: Sight) -> Self {
+        match sight {
+            Sight::Seen(seen) => Self::Seen(seen),
+            Sight::Fired(fired) => Self::Fired(fired),
+        }
+    }
 }
 
 /// What a function under test does while its work takes time.
@@ -99,7 +112,10 @@ impl TestApp {
 
     /// The app with its store, and nobody to process anything yet.
     pub async fn without_workers(app: App) -> Self {
-        let memory = Memory::new();
+        Self::on(app, Memory::new())
+    }
+
+    fn on(app: App, memory: Memory) -> Self {
         memory.record_history(true);
         let loaded = app.settings(&Overrides::new()).unwrap_or_else(|problem| panic!("{problem}"));
         let settings = loaded.settings;
@@ -112,10 +128,18 @@ impl TestApp {
 
     /// Starts one more worker.
     pub async fn add_worker(&mut self, name: &str) -> &TestWorker {
-        let problem = crate::worker::check(&self.app, &self.settings).err();
+        self.add_worker_of(name, self.app.clone()).await
+    }
+
+    /// Starts one more worker that runs another build of the app: a new version, in the middle of a deploy.
+    ///
+    /// # Panics
+    /// As [`TestApp::start`].
+    pub async fn add_worker_of(&mut self, name: &str, app: App) -> &TestWorker {
+        let problem = crate::worker::check(&app, &self.settings).err();
         assert!(problem.is_none(), "{}", problem.expect("it was there the line before"));
         let link = self.memory.connect();
-        let handle = Handle::new(self.app.name().to_owned(), Arc::new(link.clone()), self.settings.clone());
+        let handle = Handle::new(app.name().to_owned(), Arc::new(link.clone()), self.settings.clone());
         let handle = handle.unwrap_or_else(|problem| panic!("{problem}"));
         let gate = Gate::closable();
         let (seen, memory) = (self.seen.clone(), self.memory.clone());
@@ -123,7 +147,7 @@ impl TestApp {
             let steps = memory.steps_recorded();
             seen.lock().expect("no code panics while it holds this lock").push((steps, what));
         });
-        let worker = Worker::new(self.app.clone(), handle).behind(gate.clone()).named(name).watched(witness);
+        let worker = Worker::new(app, handle).behind(gate.clone()).named(name).watched(witness);
         let switches = Switches::default();
         let mut running = Tasks::behind(&gate);
         running.start(worker.run(switches.clone()));
@@ -231,7 +255,11 @@ impl TestApp {
     /// Everything that was seen so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
         let seen = self.seen.lock().expect("no code panics while it holds this lock");
-        seen.iter().map(|(_, seen)| seen.clone()).collect()
+        let events = seen.iter().filter_map(|(_, sight)| match sight {
+            Sight::Seen(seen) => Some(seen.clone()),
+            Sight::Fired(_) => None,
+        });
+        events.collect()
     }
 
     /// Everything that was seen and every change of the store so far, in the order in which it happened.
@@ -240,12 +268,12 @@ impl TestApp {
         let mut seen = seen.into_iter().peekable();
         let mut timeline = Vec::new();
         for (number, step) in self.memory.history().into_iter().enumerate() {
-            while let Some((_, seen)) = seen.next_if(|(steps, _)| *steps <= number) {
-                timeline.push(Moment::Seen(seen));
+            while let Some((_, sight)) = seen.next_if(|(steps, _)| *steps <= number) {
+                timeline.push(sight.into());
             }
             timeline.push(Moment::Step(step));
         }
-        timeline.extend(seen.map(|(_, seen)| Moment::Seen(seen)));
+        timeline.extend(seen.map(|(_, sight)| sight.into()));
         timeline
     }
 

@@ -1,9 +1,12 @@
-//! Sees what becomes of events while they are processed. For tests; in a worker nobody watches.
+//! Sees what becomes of events while they are processed, and of jobs. For tests; in a worker nobody watches.
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::broker::{Epoch, StopKind};
 use crate::event::{EventId, Partition};
+use crate::runs::{Ended, RunContext, RunId};
 
 /// What was seen of one unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,20 +56,73 @@ pub struct Seen {
     pub what: What,
 }
 
+/// A run of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fired {
+    /// The worker.
+    pub worker: Arc<str>,
+    /// The job.
+    pub job: Arc<str>,
+    /// The run.
+    pub run_id: RunId,
+    /// The instant that a timer or a crontab ran for, by the server's clock.
+    pub instant: Option<DateTime<Utc>>,
+    /// When it started, by the server's clock.
+    pub started: DateTime<Utc>,
+    /// The term of the leader it ran under, if it ran for the fleet.
+    pub term: Option<u64>,
+    /// Which try it was.
+    pub attempt: u32,
+    /// How it ended; none while it runs, and for ever if its worker was killed.
+    pub outcome: Option<Ended>,
+}
+
+impl Fired {
+    pub(crate) fn of(run: &RunContext, outcome: Option<Ended>) -> Self {
+        Self {
+            worker: run.worker().into(),
+            job: run.task_name().into(),
+            run_id: run.run_id().clone(),
+            instant: run.instant(),
+            started: run.started(),
+            term: run.term(),
+            attempt: run.attempt(),
+            outcome,
+        }
+    }
+}
+
+/// One thing to be seen.
+#[derive(Clone, Debug)]
+pub(crate) enum Sight {
+    /// Of an event.
+    Seen(Seen),
+    /// Of a job: once when it starts, once when it is over.
+    Fired(Fired),
+}
+
 /// Somebody who watches, or nobody.
 #[derive(Clone, Default)]
-pub(crate) struct Witness(Option<Arc<dyn Fn(Seen) + Send + Sync>>);
+pub(crate) struct Witness(Option<Arc<dyn Fn(Sight) + Send + Sync>>);
 
 impl Witness {
     #[cfg(feature = "testing")]
-    pub(crate) fn new(sees: impl Fn(Seen) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(sees: impl Fn(Sight) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(sees)))
     }
 
     /// Tells it, if there is one.
     pub(crate) fn see(&self, what: impl FnOnce() -> Seen) {
         if let Some(sees) = &self.0 {
-            sees(what());
+            sees(Sight::Seen(what()));
+        }
+    }
+
+    /// Tells it of a run of a job, if there is one.
+    pub(crate) fn fired(&self, what: impl FnOnce() -> Fired) {
+        if let Some(sees) = &self.0 {
+            sees(Sight::Fired(what()));
         }
     }
 }

@@ -12,6 +12,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::broker::Broker;
 use crate::error::Failure;
+use crate::job::JobSpec;
+use crate::runs::Ended;
 use crate::settings::{Loaded, Overrides};
 
 mod acl;
@@ -19,6 +21,7 @@ mod completions;
 mod config;
 mod end;
 mod feed;
+mod jobs;
 mod json_feed;
 mod lookup;
 mod output;
@@ -83,6 +86,14 @@ pub(crate) trait Host: Send + Sync {
     /// Turns lines of JSON into events of one stream.
     async fn feeder(&self, stream: &str, options: &FeedOptions) -> Result<Box<dyn Feeder>, Failure>;
 
+    /// The jobs it has; none where it has no functions.
+    fn jobs(&self) -> &[JobSpec] {
+        &[]
+    }
+
+    /// Runs one of them here and now.
+    async fn run_job(&self, name: &str) -> Result<Ended, Failure>;
+
     /// Runs the worker until it is told to stop.
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure>;
 }
@@ -109,7 +120,7 @@ pub(crate) fn command(names: &Names) -> Command {
         .arg(global("key-prefix", "PREFIX", "What stands before every key"))
         .arg(global("log-level", "LEVEL", "The least level that is logged"))
         .arg(global("set", "NAME=VALUE", "Any other setting").action(ArgAction::Append))
-        .subcommands([status::command(), stream::command(), processor::command(), workers::command()])
+        .subcommands([status::command(), stream::command(), processor::command(), jobs::command(), workers::command()])
         .subcommands([send::one(), send::many(), config::command(), acl::command(), completions::command()]);
     if names.app.is_none() {
         command = command.arg(Arg::new("app").long("app").value_name("NAME").global(true).help("The app's name"));
@@ -118,7 +129,7 @@ pub(crate) fn command(names: &Names) -> Command {
         let processors = Arg::new("processors").long("processors").value_name("A,B").value_delimiter(',');
         let worker = Command::new("worker")
             .about("Run the worker")
-            .arg(processors.help("Only these processors").action(ArgAction::Append));
+            .arg(processors.help("Only these processors; jobs run all the same").action(ArgAction::Append));
         command = worker_arguments(command).subcommand(worker_arguments(worker));
     }
     command
@@ -166,6 +177,7 @@ pub(crate) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
         Some(("status", _)) => status::run(host, out).await,
         Some(("stream", matches)) => stream::run(matches, host, out).await,
         Some(("processor", matches)) => processor::run(matches, host, out).await,
+        Some(("jobs", matches)) => jobs::run(matches, host, out).await,
         Some(("workers", _)) => workers::run(host, out).await,
         Some(("send", matches)) => send::run_one(matches, host, out).await,
         Some(("sendmany", matches)) => send::run_many(matches, host, out).await,

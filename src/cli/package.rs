@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::broker::connect::{Brokers, Connected, Wanted, connect};
 use crate::error::Failure;
 use crate::logs;
+use crate::runs::Ended;
 use crate::settings::{self, Loaded, Named, Overrides};
 
 use super::json_feed::JsonFeeder;
@@ -96,6 +97,11 @@ impl Host for Package {
 
     async fn feeder(&self, stream: &str, options: &FeedOptions) -> Result<Box<dyn Feeder>, Failure> {
         Ok(Box::new(JsonFeeder::new(self.broker().await?, stream, options, &self.loaded.settings).await?))
+    }
+
+    async fn run_job(&self, name: &str) -> Result<Ended, Failure> {
+        let text = format!("job `{name}` is run by your own program, which has its function: `myapp jobs run {name}`");
+        Err(Failure::Invalid(text))
     }
 
     async fn worker(&self, _: WorkerArguments) -> Result<(), Failure> {

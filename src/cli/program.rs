@@ -12,11 +12,14 @@ use crate::app::connection::Connection;
 use crate::broker::Broker;
 use crate::error::{Doing, Failure};
 use crate::event::EventId;
+use crate::job::JobSpec;
 use crate::logs;
 use crate::nearest::did_you_mean;
+use crate::runs::Ended;
 use crate::settings::Loaded;
 use crate::stream::current::Handle;
 use crate::stream::json::JsonStream;
+use crate::worker::jobs::once::run_once;
 use crate::worker::serve::{Serving, serve};
 
 use super::feed::why_no_record;
@@ -110,6 +113,14 @@ impl Host for Program {
                 Err(Failure::NotFound(format!("app `{}` has no stream `{stream}`{near}", self.app.name())))
             }
         }
+    }
+
+    fn jobs(&self) -> &[JobSpec] {
+        &self.app.jobs
+    }
+
+    async fn run_job(&self, name: &str) -> Result<Ended, Failure> {
+        run_once(&self.app, self.connection().await?.handle.clone(), name).await
     }
 
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure> {

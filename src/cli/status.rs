@@ -3,6 +3,7 @@
 use clap::Command;
 use serde::Serialize;
 
+use crate::broker::LeaderEntry;
 use crate::error::{Doing, Failure};
 
 use super::lookup::everything;
@@ -24,8 +25,32 @@ struct Status {
     now: String,
     persistence: String,
     replicas: u32,
+    leader: Option<Leader>,
     streams: Vec<StreamReport>,
     workers: Vec<WorkerReport>,
+}
+
+/// Who runs the jobs of the fleet.
+#[derive(Serialize)]
+struct Leader {
+    worker: String,
+    term: u64,
+    /// It is replaced then, unless it bids again.
+    until: String,
+    generation: u64,
+    version: String,
+}
+
+impl Leader {
+    fn of(entry: &LeaderEntry) -> Self {
+        Self {
+            worker: entry.worker.clone(),
+            term: entry.term.0,
+            until: instant(entry.until),
+            generation: entry.generation.number,
+            version: entry.generation.version.clone(),
+        }
+    }
 }
 
 pub(super) async fn run(host: &dyn Host, out: &mut Out) -> Result<(), End> {
@@ -37,6 +62,7 @@ async fn gather(host: &dyn Host) -> Result<Status, Failure> {
     let broker = host.broker().await?;
     let server = broker.server().await.doing(|| "look at the server".into())?;
     let workers = broker.workers().await.doing(|| "list the workers".into())?;
+    let leader = broker.leader().await.doing(|| "look who leads".into())?;
     let (major, minor, patch) = server.version;
     Ok(Status {
         app: host.app().to_owned(),
@@ -46,7 +72,8 @@ async fn gather(host: &dyn Host) -> Result<Status, Failure> {
         persistence: server.persistence,
         replicas: server.replicas,
         streams: everything(&*broker).await?.iter().map(|surveyed| StreamReport::of(surveyed, server.now)).collect(),
-        workers: workers.iter().map(WorkerReport::of).collect(),
+        workers: workers.iter().map(|worker| WorkerReport::of(worker, leader.as_ref())).collect(),
+        leader: leader.as_ref().map(Leader::of),
     })
 }
 
@@ -58,6 +85,13 @@ fn print(status: &Status, out: &mut Out) -> Result<(), End> {
         status.replicas,
         status.workers.len()
     ))?;
+    if let Some(leader) = &status.leader {
+        let version = if leader.version.is_empty() { String::new() } else { format!(", version {}", leader.version) };
+        out.line(&format!(
+            "leader: {} in term {}; generation {}{version}",
+            leader.worker, leader.term, leader.generation
+        ))?;
+    }
     if status.streams.is_empty() {
         return out.line("no stream was declared yet: streams are when they are first sent to or processed");
     }

@@ -4,7 +4,7 @@ use clap::Command;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::broker::WorkerEntry;
+use crate::broker::{LeaderEntry, WorkerEntry};
 use crate::error::Doing;
 
 use super::output::instant;
@@ -20,21 +20,25 @@ pub(super) struct WorkerReport {
     name: String,
     /// It counts as dead then, unless it is heard of again.
     dead_after: String,
+    /// The term in which it leads the fleet, if it does.
+    leads_in_term: Option<u64>,
     /// What it says of itself.
     about: Value,
 }
 
 impl WorkerReport {
-    pub(super) fn of(entry: &WorkerEntry) -> Self {
+    pub(super) fn of(entry: &WorkerEntry, leader: Option<&LeaderEntry>) -> Self {
         let about = serde_json::from_str(&entry.about).unwrap_or_else(|_| Value::from(entry.about.clone()));
-        Self { name: entry.name.clone(), dead_after: instant(entry.dead_after), about }
+        let leads_in_term = leader.filter(|leader| leader.worker == entry.name).map(|leader| leader.term.0);
+        Self { name: entry.name.clone(), dead_after: instant(entry.dead_after), leads_in_term, about }
     }
 }
 
 pub(super) async fn run(host: &dyn Host, out: &mut Out) -> Result<(), End> {
     let broker = host.broker().await?;
     let workers = broker.workers().await.doing(|| "list the workers".into())?;
-    let workers: Vec<WorkerReport> = workers.iter().map(WorkerReport::of).collect();
+    let leader = broker.leader().await.doing(|| "look who leads".into())?;
+    let workers: Vec<WorkerReport> = workers.iter().map(|worker| WorkerReport::of(worker, leader.as_ref())).collect();
     match out.is_json() {
         true => out.object(&workers),
         false if workers.is_empty() => out.line("no worker is alive"),
@@ -44,8 +48,11 @@ pub(super) async fn run(host: &dyn Host, out: &mut Out) -> Result<(), End> {
 
 pub(super) fn print(workers: &[WorkerReport], out: &mut Out) -> Result<(), End> {
     out.table(
-        ["WORKER", "ALIVE UNTIL", "ABOUT"],
-        workers.iter().map(|worker| [worker.name.clone(), worker.dead_after.clone(), brief(&worker.about)]),
+        ["WORKER", "ALIVE UNTIL", "LEADS", "ABOUT"],
+        workers.iter().map(|worker| {
+            let leads = worker.leads_in_term.map(|term| format!("term {term}")).unwrap_or_default();
+            [worker.name.clone(), worker.dead_after.clone(), leads, brief(&worker.about)]
+        }),
     )
 }
 

@@ -17,6 +17,7 @@ use crate::runs::{RunContext, TaskKind};
 use crate::settings::ExceptionPolicy;
 
 mod inaction;
+mod instants;
 
 pub use inaction::{Inaction, inaction};
 

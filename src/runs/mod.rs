@@ -5,6 +5,7 @@
 //! addressed by the same [`RunId`].
 
 mod context;
+mod ended;
 mod event;
 mod id;
 mod log;
@@ -17,6 +18,7 @@ mod tasks;
 
 pub use context::RunContext;
 pub(crate) use context::RunFacts;
+pub use ended::{Cut, Ended};
 pub use event::{EventHead, RunEvent, TaskLogEvent};
 pub use id::{InvalidRunId, RunId};
 pub use log::{

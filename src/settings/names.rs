@@ -15,6 +15,8 @@ pub(crate) enum Named {
     PythonStream,
     /// A processor.
     Processor,
+    /// A task, timer, crontab or job on demand.
+    Job,
 }
 
 impl Named {
@@ -23,6 +25,7 @@ impl Named {
             Self::App => "an app",
             Self::Stream | Self::PythonStream => "a stream",
             Self::Processor => "a processor",
+            Self::Job => "a job",
         }
     }
 }

@@ -29,11 +29,20 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
             problems.push(format!("processor `{}` ({place}): {why}", processor.name));
         }
     }
+    for job in &app.jobs {
+        let (kind, place) = (job.when.kind(), &job.declared_at);
+        let sentences = job.refusals(settings).into_iter();
+        problems.extend(sentences.map(|why| match job.name.as_str() {
+            "" => format!("{kind} at {place}: {why}"),
+            name => format!("{kind} `{name}` ({place}): {why}"),
+        }));
+    }
     problems.extend(app.missing_states());
-    if app.processors.is_empty() && problems.is_empty() {
+    // A job on demand alone gives a worker nothing to do, but its program can run it.
+    if app.processors.is_empty() && app.jobs.is_empty() && problems.is_empty() {
         problems.push(format!(
-            "app `{}` has nothing to run: no processor is registered. If they are in a crate or module of their own, mention it \
-             once where `main` is, so that it is linked: `use my_handlers as _;`",
+            "app `{}` has nothing to run: no processor and no job is registered. If they are in a crate or module of their \
+             own, mention it once where `main` is, so that it is linked: `use my_handlers as _;`",
             app.name()
         ));
     }
@@ -48,16 +57,21 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// Processors that share a name.
+/// Processors and jobs that share a name: logs and commands tell them apart by it.
 fn doubled(app: &App) -> Vec<String> {
+    let processors = app.processors.iter().map(|p| ("processor".to_owned(), &p.name, &p.declared_at));
+    let jobs = app.jobs.iter().map(|job| (job.when.kind().to_string(), &job.name, &job.declared_at));
     let mut seen = HashMap::new();
     let mut problems = Vec::new();
-    for processor in app.processors.iter().filter(|p| !p.name.is_empty()) {
-        if let Some(first) = seen.insert(&processor.name, &processor.declared_at) {
-            problems.push(format!(
-                "two processors are named `{}`: at {first} and at {}",
-                processor.name, processor.declared_at
-            ));
+    for (kind, name, place) in processors.chain(jobs).filter(|(_, name, _)| !name.is_empty()) {
+        match seen.insert(name, (kind.clone(), place)) {
+            None => {}
+            Some((first, at)) if first == kind => {
+                problems.push(format!("two {kind}s are named `{name}`: at {at} and at {place}"));
+            }
+            Some((first, at)) => {
+                problems.push(format!("a {first} and a {kind} are both named `{name}`: at {at} and at {place}"));
+            }
         }
     }
     problems

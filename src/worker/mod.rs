@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::broker::Group;
-use crate::clock;
+use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
 use crate::executor::{Appetite, Executor, Halt, Surroundings};
 use crate::processor::{Manner, ProcessorSpec};
@@ -19,10 +19,18 @@ use crate::stream::current::{self, Handle};
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 
+mod about;
 mod check;
 mod embed;
+pub(crate) mod jobs;
+mod leader;
 pub(crate) mod serve;
 mod shutdown;
+
+use about::{About, announce};
+use jobs::Jobs;
+use jobs::run::{LastFired, Runs};
+use leader::Leader;
 
 pub(crate) use check::check;
 pub use embed::Connected;
@@ -37,7 +45,7 @@ pub(crate) struct Worker {
     name: Arc<str>,
     gate: Gate,
     witness: Witness,
-    /// Only these processors, if given.
+    /// Only these processors, if given. Jobs run all the same.
     only: Option<Vec<String>>,
 }
 
@@ -55,7 +63,7 @@ impl Worker {
         Self { app, handle, name: worker_name(), gate: Gate::default(), witness: Witness::default(), only: None }
     }
 
-    /// Runs only these processors.
+    /// Runs only these processors. Jobs run all the same: who splits an app by its processors still wants its timers.
     pub(crate) fn only(mut self, processors: Option<Vec<String>>) -> Self {
         self.only = processors;
         self
@@ -82,7 +90,7 @@ impl Worker {
         self
     }
 
-    /// Runs until it is drained, or a partition is halted.
+    /// Runs until it is drained, or a partition or a job halts it.
     pub(crate) async fn run(self, switches: Switches) -> Result<(), Failure> {
         let handle = self.handle.clone();
         current::within(handle, self.run_here(switches)).await
@@ -94,6 +102,7 @@ impl Worker {
         let processors = self.chosen()?;
         let states = Arc::new(self.app.make_states().await?);
         let (reports, mut halts) = mpsc::unbounded_channel();
+        let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
         let around = Surroundings {
             handle: self.handle.clone(),
             states,
@@ -108,40 +117,51 @@ impl Worker {
         };
         // All are declared before any is run: what one trims must wait for the others' registration.
         let mut executors = Vec::new();
+        let names = processors.iter().map(|spec| spec.name.clone()).collect();
         for stream in &self.app.streams {
             self.handle.outlet(stream).await?;
         }
         for spec in processors {
             executors.push(self.prepare(spec, &around).await?);
         }
-        tracing::info!(worker = %self.name, app = self.app.name(), processors = executors.len(), "the worker starts");
+        let fired = LastFired::default();
+        let about = About::of(&self.app, names, fired.clone());
+        let server_clock = self.join(&about).await?;
+        tracing::info!(worker = %self.name, app = self.app.name(), processors = executors.len(), jobs = self.app.jobs.len(),
+            "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
+        tasks.start(self.jobs(&around, server_clock, fired, job_halts).run());
         let mut announcing = Tasks::behind(&self.gate);
-        announcing.start(announce(self.handle.clone(), self.name.clone(), self.about()));
+        announcing.start(announce(self.handle.clone(), self.name.clone(), about));
 
         let mut beside = Tasks::behind(&self.gate);
         for make in &self.app.beside {
             beside.start(company(make(), self.handle.clone()));
         }
 
-        let mut halted: Option<Halt> = None;
+        let mut halted: Option<String> = None;
         let mut defect = None;
         while !tasks.is_empty() {
-            // Both are safe to drop: neither loses what it waits for.
+            // All are safe to drop: none loses what it waits for.
             tokio::select! {
                 Some(ended) = tasks.next() => if let Err(error) = ended {
-                    tracing::error!(worker = %self.name, %error, "an executor panicked: draining the others");
+                    tracing::error!(worker = %self.name, %error, "a part of this worker panicked: draining the others");
                     defect = defect.or_else(|| error.try_into_panic().ok());
                     switches.drain.cancel();
                 },
                 Some(halt) = halts.recv() => {
+                    halted.get_or_insert_with(|| sentence(&halt));
+                    switches.drain.cancel();
+                }
+                Some(halt) = halting_jobs.recv() => {
                     halted.get_or_insert(halt);
                     switches.drain.cancel();
                 }
             }
         }
-        halted = halted.or_else(|| halts.try_recv().ok());
+        halted = halted.or_else(|| halts.try_recv().ok().map(|halt| sentence(&halt)));
+        halted = halted.or_else(|| halting_jobs.try_recv().ok());
         drop((announcing, beside));
         // Safe to drop: who is not told will notice.
         tokio::select! {
@@ -152,7 +172,48 @@ impl Worker {
         if let Some(panic) = defect {
             std::panic::resume_unwind(panic);
         }
-        halted.map_or(Ok(()), |halt| Err(Failure::Halted(sentence(&halt))))
+        halted.map_or(Ok(()), |halt| Err(Failure::Halted(halt)))
+    }
+
+    /// Joins the fleet. Answers what time it is there.
+    async fn join(&self, about: &About) -> Result<ServerClock, Failure> {
+        let (broker, ttl) = (self.handle.broker(), self.handle.settings().default_lock_expiry);
+        let doing = || format!("join the fleet of app `{}`", self.app.name());
+        broker.enroll(&self.name, ttl, &self.app.version).await.doing(doing)?;
+        let asked = clock::now();
+        let server = broker.announce(&self.name, ttl, &about.text()).await.doing(doing)?;
+        Ok(ServerClock::heard(asked, clock::now(), server))
+    }
+
+    /// The jobs, with the bids that let them act for the fleet.
+    fn jobs(
+        &self,
+        around: &Surroundings,
+        clock: ServerClock,
+        fired: LastFired,
+        halts: mpsc::UnboundedSender<String>,
+    ) -> Jobs {
+        let settings = self.handle.settings();
+        let (leader, leadership) = Leader::new(
+            self.handle.broker().clone(),
+            self.name.clone(),
+            settings.leadership_poll_interval,
+            settings.default_grace_period,
+            clock.clone(),
+        );
+        let runs = Runs {
+            handle: self.handle.clone(),
+            states: around.states.clone(),
+            worker: self.name.clone(),
+            witness: self.witness.clone(),
+            clock,
+            leadership,
+            fired,
+            drain: around.drain.clone(),
+            abort: around.abort.clone(),
+        };
+        let specs = self.app.jobs.iter().cloned().map(Arc::new).collect();
+        Jobs { specs, runs, version: self.app.version.as_str().into(), gate: self.gate.clone(), halts, leader }
     }
 
     /// The processors to run.
@@ -186,31 +247,6 @@ impl Worker {
         let doing = || format!("register processor `{}` with stream `{}`", spec.name, spec.stream.name);
         self.handle.broker().register(&group).await.doing(doing)?;
         Ok(Executor::new(spec, manner, group, around.clone()))
-    }
-
-    /// What it says of itself on status pages.
-    fn about(&self) -> String {
-        let processors: Vec<_> = self.app.processors.iter().map(|spec| &spec.name).collect();
-        serde_json::json!({
-            "host": rustix::system::uname().nodename().to_string_lossy(),
-            "pid": std::process::id(),
-            "version": self.app.version,
-            "runnel": env!("CARGO_PKG_VERSION"),
-            "started": clock::wall(),
-            "processors": processors,
-        })
-        .to_string()
-    }
-}
-
-/// Says that this worker is alive, until it is dropped.
-async fn announce(handle: Handle, worker: Arc<str>, about: String) {
-    let ttl = handle.settings().default_lock_expiry;
-    loop {
-        if let Err(error) = handle.broker().announce(&worker, ttl, &about).await {
-            tracing::debug!(%worker, %error, "could not announce the worker");
-        }
-        clock::sleep(ttl / 4).await;
     }
 }
 

@@ -67,6 +67,10 @@ fn tell_what_was_found(app: &App) {
         };
         tracing::info!(processor = %processor.name, stream = %processor.stream.name, style, at = %processor.declared_at, "found");
     }
+    for job in &app.jobs {
+        let (kind, on_leader) = (job.when.kind(), job.on_leader);
+        tracing::info!(job = %job.name, %kind, on_leader, at = %job.declared_at, "found");
+    }
 }
 
 /// What a crash of the server itself could cost, said once at start.

@@ -2,9 +2,13 @@
 #![cfg(feature = "testing")]
 
 mod crashes;
+mod crontabs;
 mod draining;
+mod leader;
 mod loops;
 mod main_job;
 mod operators;
 mod shop;
 mod start;
+mod tasks;
+mod timers;

@@ -60,3 +60,33 @@ pub fn positions_at_starts(shop: &TestApp) -> Vec<(EventId, EventId)> {
     }
     at_starts
 }
+
+/// An app with nothing in it yet, and three workers to run it.
+pub async fn three_workers(time: &str, app: App) -> TestApp {
+    let mut shop = TestApp::at(time, app).await;
+    shop.add_worker("worker-2").await;
+    shop.add_worker("worker-3").await;
+    shop
+}
+
+/// The instants that a job was started for, as times of day by the server's clock.
+pub fn instants(shop: &TestApp, job: &str) -> Vec<String> {
+    let fired = shop.fired(job);
+    fired.iter().map(|run| run.instant.expect("it has instants").format("%H:%M:%S").to_string()).collect()
+}
+
+/// When its runs started, likewise, to the millisecond.
+pub fn started(shop: &TestApp, job: &str) -> Vec<String> {
+    shop.fired(job).iter().map(|run| run.started.format("%H:%M:%S%.3f").to_string()).collect()
+}
+
+/// The worker that leads.
+pub async fn leader(shop: &TestApp) -> String {
+    for _ in 0..6_000 {
+        if let Some(leader) = shop.leader().await {
+            return leader;
+        }
+        shop.advance(10 * MS).await;
+    }
+    panic!("nobody leads");
+}

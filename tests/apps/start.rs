@@ -114,3 +114,41 @@ async fn a_static_stream_without_an_app_says_where_it_can_be_used() {
     assert!(failure.to_string().contains("no app is running here"), "{failure}");
     assert!(failure.to_string().contains("runnel::spawn"), "{failure}");
 }
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() {
+    let ms = Duration::from_millis;
+    let mut app = App::bare("shop").setting("timezone", "Europe/Berlin");
+    app.timer(ms(10), async || ());
+    app.timer(Duration::from_micros(10), async || ()).name("too_fast");
+    app.timer(ms(10), async || ()).name("shaky").jitter(ms(11));
+    app.crontab("61 * * * *", async || ()).name("no_minute");
+    app.crontab("* * * * *", async || ()).name("nowhere").timezone("Europe/Londn");
+    app.crontab("* * * * *", async || ()).name("alone").delivery(runnel::Delivery::AtLeastOnce);
+    app.task(async || ()).name("a:b");
+    app.task(async || ()).name("jittery").jitter(ms(1));
+    app.task(async || ()).name("twice");
+    app.processor(&orders(), async |_: Order| {}).name("twice");
+
+    let told = refusal(app).await;
+
+    for part in [
+        "timer at tests/apps/start.rs:",
+        "has no name: add .name(\"..\")",
+        "timer `too_fast` (tests/apps/start.rs:",
+        "at least one",
+        "its jitter (11ms) is longer than its interval (10ms)",
+        "crontab `no_minute`",
+        "61",
+        "crontab `nowhere`",
+        "Europe/London",
+        "crontab `alone`",
+        "delivery at least once is for crontabs on the leader",
+        "`a:b` cannot be the name of a job",
+        "`jitter` is for timers",
+        "a processor and a task are both named `twice`",
+    ] {
+        assert!(told.contains(part), "{part}\nin\n{told}");
+    }
+    assert!(told.starts_with("9 things are wrong"), "{told}");
+}

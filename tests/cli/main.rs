@@ -7,6 +7,7 @@ mod support;
 
 mod acl;
 mod feeding;
+mod jobs;
 mod looking;
 mod shop;
 mod steering;

@@ -25,30 +25,41 @@ pub(crate) fn scale() -> u32 {
     told.unwrap_or(1)
 }
 
-/// The built example.
+/// The built example `flights`.
 pub(crate) fn flights() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test knows where it is");
-        let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
-        let example = profile.join("examples/flights");
-        if !example.exists() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--example", "flights", "--target-dir"]).arg(profile.parent().expect("as above"));
-            if profile.ends_with("release") {
-                cargo.arg("--release");
-            }
-            let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be started");
-            assert!(built.success() && example.exists(), "the example `flights` cannot be built");
+    BUILT.get_or_init(|| example("flights"))
+}
+
+/// A built example, which is built now if it is missing.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
+    let example = profile.join("examples").join(name);
+    if !example.exists() {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--example", name, "--target-dir"]).arg(profile.parent().expect("as above"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
         }
-        example
-    })
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be started");
+        assert!(built.success() && example.exists(), "the example `{name}` cannot be built");
+    }
+    example
 }
 
 /// A worker process. Dropping it kills it.
 pub(crate) struct Worker(Child);
 
 impl Worker {
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(command.spawn().expect("the example can be started"))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).expect("a child of ours that was not waited for takes signals");
     }

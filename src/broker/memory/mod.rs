@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use crate::clock;
+use crate::clock::{self, UnixMs};
 
 mod acquire;
 mod faults;
@@ -62,7 +62,12 @@ impl Memory {
 
     /// An empty server whose clock shows the time of day: what people want to see.
     pub fn with_wall_clock() -> Self {
-        Self { world: Arc::new(World::with_clock_at(clock::wall())) }
+        Self::with_clock_at(clock::wall())
+    }
+
+    /// An empty server whose clock begins at that time.
+    pub fn with_clock_at(time: UnixMs) -> Self {
+        Self { world: Arc::new(World::with_clock_at(time)) }
     }
 
     /// A connection for one worker or producer.

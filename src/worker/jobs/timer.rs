@@ -1,0 +1,186 @@
+//! Timers: runs on a grid that does not drift, however long they take.
+//!
+//! On each worker the grid begins when the worker starts, by the worker's own clock. The fleet's grid are the multiples of
+//! the interval since 1970 by the server's clock, so that it stays where it is when the leader changes; each instant of
+//! it is claimed before it runs, at most once. Jitter delays a run, never the grid. Ticks that pass while a run is not over
+//! are skipped, or wait for it, or run beside it, by [`Overlap`].
+
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use crate::broker::{ClaimKind, Term};
+use crate::clock::{self, UnixMs};
+use crate::decide::schedule::{Overlap, Schedule};
+use crate::tasks::Tasks;
+
+use super::Stage;
+use super::fleet::Got;
+use super::run::Occasion;
+
+/// Ticks that wait for a run that is not over. Of more than that, the oldest are dropped.
+const BACKLOG: u64 = 1_000;
+/// Runs of one timer at once, where they may overlap.
+const AT_ONCE: usize = 1_000;
+
+/// What a timer is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Every {
+    pub(super) interval: Duration,
+    pub(super) jitter: Duration,
+    pub(super) overlap: Overlap,
+}
+
+/// The tick to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tick {
+    /// Its place on the grid.
+    instant: UnixMs,
+    /// When it runs.
+    at: UnixMs,
+    /// So many before it are left out.
+    skipped: u64,
+}
+
+impl Every {
+    fn step(&self) -> u64 {
+        ms(self.interval).max(1)
+    }
+
+    /// The multiples of the interval after `origin`.
+    fn grid(&self, origin: UnixMs) -> Schedule {
+        Schedule::Every { interval: self.interval, origin: origin.saturating_add(self.step()) }
+    }
+
+    /// The tick to run after `last`; none at the end of time.
+    fn after(&self, grid: &Schedule, last: UnixMs, now: UnixMs) -> Option<Tick> {
+        let from = match self.overlap {
+            // A tick is due when its jitter is over: those within one jitter may still be to come.
+            Overlap::Skip | Overlap::Allow => now.saturating_sub(ms(self.jitter) + 1),
+            Overlap::Queue => now.saturating_sub(BACKLOG * self.step()),
+        };
+        let mut instant = grid.next_after(last.max(from))?;
+        loop {
+            let at = instant.saturating_add(by_chance(self.jitter));
+            if at >= now || self.overlap == Overlap::Queue {
+                let skipped = (instant - last).div_ceil(self.step()) - 1;
+                return Some(Tick { instant, at, skipped });
+            }
+            instant = grid.next_after(instant)?;
+        }
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn by_chance(most: Duration) -> u64 {
+    if most.is_zero() { 0 } else { fastrand::u64(0..=ms(most)) }
+}
+
+/// Runs a timer on this worker until it drains.
+pub(super) async fn on_worker(stage: Stage, every: Every) {
+    let (began, origin) = (clock::now(), stage.runs.clock.now());
+    let grid = every.grid(origin);
+    let mut company = Company::of(&stage);
+    let mut last = origin;
+    let now = || origin.saturating_add(ms(clock::now().since(began)));
+    while let Some(tick) = every.after(&grid, last, now()) {
+        stage.tell_skipped(tick.skipped, every.overlap);
+        let due = began + Duration::from_millis(tick.at - origin);
+        if !stage.waits(None, clock::sleep_until(due)).await {
+            break;
+        }
+        last = tick.instant;
+        if stage.stops.allows(&stage.job.name) {
+            company.run(&stage, every.overlap, Occasion::at(tick.instant, None)).await;
+        }
+    }
+    company.finish(&stage).await;
+}
+
+/// Runs a timer for the fleet whenever this worker leads, until it drains.
+pub(super) async fn on_leader(stage: Stage, every: Every) {
+    let mut company = Company::of(&stage);
+    while let Some(reign) = stage.begins().await {
+        one_term(&stage, every, reign.term, &mut company).await;
+    }
+    company.finish(&stage).await;
+}
+
+async fn one_term(stage: &Stage, every: Every, term: Term, company: &mut Company) {
+    let (grid, clock) = (every.grid(0), &stage.runs.clock);
+    let mut last = clock.now() / every.step() * every.step();
+    while let Some(tick) = every.after(&grid, last, clock.now()) {
+        stage.tell_skipped(tick.skipped, every.overlap);
+        if !stage.waits(Some(term), clock.until(tick.at)).await {
+            return;
+        }
+        last = tick.instant;
+        if !stage.stops.allows(&stage.job.name) {
+            continue;
+        }
+        match stage.claim(tick.instant, ClaimKind::Once, term).await {
+            Got::Ours { .. } => company.run(stage, every.overlap, Occasion::at(tick.instant, Some(term))).await,
+            // The server's clock has gone back: what was fired before is not fired again.
+            Got::Taken => match stage.entry(term).await {
+                Some(entry) => last = last.max(entry.last.unwrap_or_default()),
+                None => return,
+            },
+            Got::Lost => return,
+        }
+    }
+}
+
+/// The runs of one timer that are not over.
+struct Company {
+    running: Tasks,
+}
+
+impl Company {
+    fn of(stage: &Stage) -> Self {
+        Self { running: Tasks::behind(&stage.gate) }
+    }
+
+    /// Runs it: to its end, unless others may run beside it.
+    async fn run(&mut self, stage: &Stage, overlap: Overlap, occasion: Occasion) {
+        let run = async |stage: &Stage| {
+            let ended = stage.runs.run(&stage.job, occasion).await;
+            stage.judge(&ended).await;
+        };
+        if overlap != Overlap::Allow {
+            return run(stage).await;
+        }
+        while self.running.next().now_or_never().flatten().is_some() {}
+        if self.running.len() >= AT_ONCE {
+            return tracing::warn!(job = %stage.job.name, running = AT_ONCE, "so many runs are not over: this tick is skipped");
+        }
+        let stage = stage.clone();
+        self.running.start(async move {
+            let ended = stage.runs.run(&stage.job, occasion).await;
+            stage.judge(&ended).await;
+        });
+    }
+
+    /// Waits for what still runs, which the drain cuts short.
+    async fn finish(mut self, stage: &Stage) {
+        if !self.running.is_empty() {
+            tracing::debug!(job = %stage.job.name, running = self.running.len(), "waiting for runs to end");
+        }
+        while self.running.next().await.is_some() {}
+    }
+}
+
+impl Stage {
+    fn tell_skipped(&self, ticks: u64, overlap: Overlap) {
+        let job = &self.job.name;
+        match overlap {
+            _ if ticks == 0 => {}
+            Overlap::Queue => {
+                tracing::warn!(%job, ticks, "too many ticks wait for a run that is not over: the oldest are dropped")
+            }
+            Overlap::Skip | Overlap::Allow => tracing::debug!(%job, ticks, "ticks passed that could not be run"),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Jobs of the fleet while leaders are killed: what is promised of each instant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+
+use redis::Commands;
+use runnel::clock;
+
+use crate::lab::{Worker, example, scale};
+use crate::support::{Server, eventually, eventually_some};
+
+/// A leader is killed whenever the crontabs have fired for so many seconds since the last one.
+const SECONDS_BETWEEN: u64 = 5;
+const JOBS: [&str; 2] = ["at_most_once", "at_least_once"];
+
+struct Fleet {
+    server: Server,
+    room: tempfile::TempDir,
+    workers: BTreeMap<u32, Worker>,
+}
+
+impl Fleet {
+    fn open(count: usize) -> Self {
+        let room = tempfile::tempdir().expect("there is room for a file");
+        let mut fleet = Self { server: Server::redis(), room, workers: BTreeMap::new() };
+        (0..count).for_each(|_| fleet.start());
+        fleet
+    }
+
+    fn start(&mut self) {
+        let mut command = Command::new(example("clockwork"));
+        command
+            .arg("worker")
+            .env("RUNNEL_REDIS_URL", self.server.url())
+            .env("RUNNEL_LEADERSHIP_POLL_INTERVAL", "500ms")
+            .env("RUNNEL_LOG_LEVEL", "error")
+            .env("CLOCKWORK_LOG", self.room.path().join("fired"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
+        let worker = Worker::start(command);
+        self.workers.insert(worker.pid(), worker);
+    }
+
+    /// The process that leads, if one that is alive does. Workers are called `host-pid-chance`.
+    fn leader(&self) -> Option<u32> {
+        let name: Option<String> = self.server.raw().hget("__lead:{clockwork}", "owner").expect("the lead is a hash");
+        let pid = name?.rsplit('-').nth(1)?.parse().ok()?;
+        self.workers.contains_key(&pid).then_some(pid)
+    }
+
+    /// The last instant of each job that was claimed, in seconds.
+    fn claimed(&self) -> Vec<(&'static str, u64)> {
+        let fired = |job| self.server.raw().hget::<_, _, Option<u64>>("__cron:{clockwork}", format!("fired:{job}"));
+        JOBS.iter().map(|job| (*job, fired(job).expect("jobs are a hash").unwrap_or_default() / 1_000)).collect()
+    }
+
+    /// The instants for which each job was started, as often as it was.
+    fn fired(&self, job: &str) -> Vec<u64> {
+        let text = std::fs::read_to_string(self.room.path().join("fired")).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(job)?.strip_prefix(' '));
+        lines.map(|line| line.split(' ').next().and_then(|at| at.parse().ok()).expect("an instant")).collect()
+    }
+
+    /// Waits until both jobs have fired at an instant that lies so far behind now's newest.
+    async fn fires_for(&self, seconds: u64) {
+        let newest = |job| self.fired(job).into_iter().max().unwrap_or_default();
+        let goals = JOBS.map(|job| (job, newest(job).max(clock::wall() / 1_000) + seconds));
+        eventually("the crontabs go on", async || goals.iter().all(|(job, goal)| newest(job) >= *goal)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_instant_of_the_fleet_fires_as_promised_while_leaders_are_killed() {
+    let mut fleet = Fleet::open(3);
+    fleet.fires_for(1).await;
+    let kills = 2 * scale();
+    let mut claimed_by_the_dead = BTreeSet::new();
+
+    for _ in 0..kills {
+        fleet.fires_for(SECONDS_BETWEEN).await;
+        let leader = eventually_some("somebody leads", async || fleet.leader()).await;
+        drop(fleet.workers.remove(&leader));
+        // Nobody claims before the dead leader's term of 1.5 s is over.
+        claimed_by_the_dead.extend(fleet.claimed());
+        fleet.start();
+    }
+    fleet.fires_for(SECONDS_BETWEEN).await;
+
+    for job in JOBS {
+        let fired = fleet.fired(job);
+        let once: BTreeSet<u64> = fired.iter().copied().collect();
+        let (first, last) = (*once.first().expect("it fired"), *once.last().expect("it fired"));
+        let missing: Vec<u64> = (first..=last).filter(|instant| !once.contains(instant)).collect();
+        let repeats = fired.len() - once.len();
+        println!(
+            "{job}: {} instants, {} missing, {repeats} repeated, {kills} leaders killed",
+            once.len(),
+            missing.len()
+        );
+        match job {
+            "at_most_once" => {
+                assert_eq!(repeats, 0, "an instant was run twice");
+                let unexplained = missing.iter().find(|instant| !claimed_by_the_dead.contains(&(job, **instant)));
+                assert_eq!(unexplained, None, "it was never claimed by a leader that died");
+            }
+            _ => {
+                assert_eq!(missing, [0; 0], "an instant was never run");
+                assert!(repeats <= kills as usize, "{repeats} repeats for {kills} kills");
+            }
+        }
+    }
+}
