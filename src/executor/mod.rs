@@ -16,6 +16,7 @@ use crate::decide::ownership::Ownership;
 use crate::event::{EventId, Partition};
 use crate::processor::extract::States;
 use crate::processor::{Manner, ProcessorSpec};
+use crate::runs::recorder::Recorder;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
@@ -58,6 +59,7 @@ pub(crate) struct Surroundings {
     pub(crate) suspects: Arc<Semaphore>,
     pub(crate) gate: Gate,
     pub(crate) witness: Witness,
+    pub(crate) recorder: Recorder,
     pub(crate) reports: mpsc::UnboundedSender<Halt>,
     /// Cancelled: take nothing new, finish, commit, release, leave.
     pub(crate) drain: CancellationToken,

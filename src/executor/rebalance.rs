@@ -1,6 +1,7 @@
 //! Acquires and opens partitions, closes and releases them, one by one, while all others go on.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::broker::{Acquire, Acquired, BrokerError, Fence, Note, Owned, Source, Stop, StopKind};
 use crate::clock::{self, Instant};
@@ -9,6 +10,7 @@ use crate::decide::ownership::Step;
 use crate::event::{EventId, Partition};
 use crate::in_hand::InHand;
 use crate::processor::extract::Tenancy;
+use crate::runs::{RunContext, RunFacts, RunId, TaskKind};
 
 use super::lane::LaneEnd;
 use super::ledger::Ledger;
@@ -156,6 +158,7 @@ impl Executor {
             is_ours: holding.is_ours.clone(),
             witness: self.around.witness.clone(),
             in_hand: InHand::default(),
+            run: self.run_of(partition, holding.is_ours.clone()),
         });
         self.places.insert(partition, Place { holding: holding.clone() });
         let opening = Opening {
@@ -168,8 +171,26 @@ impl Executor {
             appetite: self.around.appetite.clone(),
             suspects: self.around.suspects.clone(),
             gate: self.around.gate.clone(),
+            recorder: self.around.recorder.clone(),
         };
         self.lanes.start(async move { Report::Ended { partition, end: tenancy::run(opening).await } });
+    }
+
+    /// The run that a tenancy of the partition is.
+    fn run_of(&self, partition: Partition, is_ours: Arc<AtomicBool>) -> RunContext {
+        RunContext::new(RunFacts {
+            handle: self.around.handle.clone(),
+            run_id: RunId::fresh(),
+            task_name: self.group.processor.clone(),
+            kind: TaskKind::Processor,
+            partition: Some(partition.0),
+            worker: self.around.worker.clone(),
+            instant: None,
+            term: None,
+            attempt: 1,
+            started: self.around.recorder.clock().now(),
+            is_ours,
+        })
     }
 
     pub(super) fn tell_notes(&self, partition: Partition, notes: &[Note]) {

@@ -10,6 +10,8 @@ use crate::broker::{Mark, Owned};
 use crate::clock;
 use crate::processor::extract::Tenancy;
 use crate::processor::{Context, Manner, ProcessorSpec, Style};
+use crate::runs::Action;
+use crate::runs::recorder::{Beginning, End, Recorder};
 use crate::stream::current;
 use crate::tasks::{Gate, Tasks};
 
@@ -32,6 +34,7 @@ pub(super) struct Opening {
     pub(super) appetite: Arc<Appetite>,
     pub(super) suspects: Arc<Semaphore>,
     pub(super) gate: Gate,
+    pub(super) recorder: Recorder,
 }
 
 /// Runs it to its end. Dropping it drops everything of it; nothing is released then.
@@ -41,11 +44,32 @@ pub(super) async fn run(opening: Opening) -> LaneEnd {
         stream = %tenancy.stream, partition = %tenancy.partition, epoch = %tenancy.epoch);
     let handle = tenancy.handle.clone();
     let in_hand = tenancy.in_hand.clone();
-    in_hand.around(current::within(handle, run_here(opening)).instrument(span)).await
+    let record = opening.spec.is_recorded().then(|| opening.recorder.tenancy(Beginning::of(&tenancy.run)));
+    let aborted = opening.holding.abort.clone();
+    let end = in_hand.around(current::within(handle, run_here(opening)).instrument(span)).await;
+    if let Some(record) = record {
+        record.end(told(&end, aborted.is_cancelled()));
+    }
+    end
+}
+
+/// What the task log says of a tenancy that has ended.
+fn told(end: &LaneEnd, is_aborted: bool) -> End {
+    let said = |action, message: &str| End { action, message: message.into(), error: None };
+    match end {
+        LaneEnd::Closed if is_aborted => said(Action::Terminate, "what ran was dropped at the end of the grace period"),
+        LaneEnd::Closed => said(Action::Success, "released"),
+        LaneEnd::Lost => said(Action::Terminate, "the partition was lost: it may have another owner by now"),
+        LaneEnd::Stopped(mark) => End {
+            action: Action::Fail,
+            message: format!("{:?} at event {}", mark.kind, mark.at).to_lowercase(),
+            error: Some(mark.error.clone()),
+        },
+    }
 }
 
 async fn run_here(opening: Opening) -> LaneEnd {
-    let Opening { spec, manner, tenancy, holding, owned, committer, appetite, suspects, gate } = opening;
+    let Opening { spec, manner, tenancy, holding, owned, committer, appetite, suspects, gate, recorder: _ } = opening;
     let broker = tenancy.handle.broker().clone();
     let grace = manner.grace_period;
     tracing::debug!(position = %owned.position, unclean = owned.unclean, "partition acquired");

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::event::{EventId, Partition};
 use crate::in_hand::InHand;
 use crate::route::Key;
+use crate::runs::RunContext;
 use crate::stream::current::Handle;
 use crate::witness::{Seen, What, Witness};
 
@@ -75,6 +76,8 @@ pub(crate) struct Tenancy {
     pub(crate) is_ours: Arc<AtomicBool>,
     pub(crate) witness: Witness,
     pub(crate) in_hand: InHand,
+    /// The run that the tenancy is.
+    pub(crate) run: RunContext,
 }
 
 impl Tenancy {
@@ -182,7 +185,7 @@ struct NoKey;
 /// Something a function may have as a parameter beside its event.
 #[diagnostic::on_unimplemented(
     message = "a processor cannot ask for `{Self}`",
-    label = "expected `Context`, `State<T>` or `Key`",
+    label = "expected `Context`, `State<T>`, `Key` or `RunContext`",
     note = "values of your own are held by the app: ask for `State<{Self}>`, and give it with `App::state(..)`"
 )]
 pub trait Extract: Sized + Send + 'static {
@@ -208,6 +211,12 @@ impl<T: Send + Sync + 'static> Extract for State<T> {
 
     fn extract(parts: &Parts<'_>) -> Result<Self, Error> {
         parts.context.tenancy.states.state()
+    }
+}
+
+impl Extract for RunContext {
+    fn extract(parts: &Parts<'_>) -> Result<Self, Error> {
+        Ok(parts.context.tenancy.run.clone())
     }
 }
 

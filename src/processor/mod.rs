@@ -102,6 +102,11 @@ pub(crate) struct Manner {
 }
 
 impl ProcessorSpec {
+    /// Whether its tenancies are runs in the task log. Those of runnel's own are not: they read that log.
+    pub(crate) fn is_recorded(&self) -> bool {
+        !self.name.starts_with("__")
+    }
+
     /// What holds for this processor under these settings.
     pub(crate) fn under(&self, settings: &Settings) -> Manner {
         let options = &self.options;

@@ -31,6 +31,8 @@ pub(crate) struct RunFacts {
     pub(crate) run_id: RunId,
     pub(crate) task_name: Arc<str>,
     pub(crate) kind: TaskKind,
+    /// Of a tenancy.
+    pub(crate) partition: Option<u32>,
     pub(crate) worker: Arc<str>,
     /// The instant it was meant for.
     pub(crate) instant: Option<UnixMs>,

@@ -16,6 +16,8 @@ pub enum Ended {
     Failed(String),
     /// It was dropped in the middle.
     Terminated(Cut),
+    /// It was not called at all: it could not be written to the task log.
+    NotStarted(String),
 }
 
 /// Why a run was dropped in the middle.
@@ -37,7 +39,7 @@ impl Ended {
             Self::Success => Action::Success,
             Self::Inaction(_) => Action::Inaction,
             Self::Failed(_) => Action::Fail,
-            Self::Terminated(_) => Action::Terminate,
+            Self::Terminated(_) | Self::NotStarted(_) => Action::Terminate,
         }
     }
 
@@ -60,6 +62,7 @@ impl fmt::Display for Ended {
             Self::Inaction(reason) => write!(f, "nothing to do: {reason}"),
             Self::Failed(error) => f.write_str(error),
             Self::Terminated(cut) => cut.fmt(f),
+            Self::NotStarted(why) => write!(f, "not started: {why}"),
         }
     }
 }

@@ -15,12 +15,15 @@ use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
 use crate::executor::{Appetite, Executor, Halt, Surroundings};
 use crate::processor::{Manner, ProcessorSpec};
+use crate::runs::recorder::{CrashWatch, Recorder};
+use crate::settings::TaskLogPolicy;
 use crate::stream::current::{self, Handle};
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 
 mod about;
 mod check;
+mod crash_watch;
 mod embed;
 pub(crate) mod jobs;
 mod leader;
@@ -37,6 +40,9 @@ pub use embed::Connected;
 
 /// How long a store that does not answer may hold up the end.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The leader looks for crashed runs each time it has bid so often.
+const SCAN_AFTER_POLLS: u32 = 4;
 
 /// A worker that can be run.
 pub(crate) struct Worker {
@@ -103,6 +109,14 @@ impl Worker {
         let states = Arc::new(self.app.make_states().await?);
         let (reports, mut halts) = mpsc::unbounded_channel();
         let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
+        let names = processors.iter().map(|spec| spec.name.clone()).collect();
+        let fired = LastFired::default();
+        let about = About::of(&self.app, names, fired.clone());
+        let server_clock = self.join(&about).await?;
+        let policy = settings.task_log_policy;
+        let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
+        let mut writes = Tasks::behind(&self.gate);
+        writes.start(writing);
         let around = Surroundings {
             handle: self.handle.clone(),
             states,
@@ -111,27 +125,31 @@ impl Worker {
             suspects: Arc::new(Semaphore::new(1)),
             gate: self.gate.clone(),
             witness: self.witness.clone(),
+            recorder,
             reports,
             drain: switches.drain.clone(),
             abort: switches.abort.clone(),
         };
         // All are declared before any is run: what one trims must wait for the others' registration.
         let mut executors = Vec::new();
-        let names = processors.iter().map(|spec| spec.name.clone()).collect();
         for stream in &self.app.streams {
             self.handle.outlet(stream).await?;
         }
         for spec in processors {
             executors.push(self.prepare(spec, &around).await?);
         }
-        let fired = LastFired::default();
-        let about = About::of(&self.app, names, fired.clone());
-        let server_clock = self.join(&about).await?;
         tracing::info!(worker = %self.name, app = self.app.name(), processors = executors.len(), jobs = self.app.jobs.len(),
             "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
-        tasks.start(self.jobs(&around, server_clock, fired, job_halts).run());
+        let jobs = self.jobs(&around, server_clock, fired, job_halts);
+        let mut watching = Tasks::behind(&self.gate);
+        if policy != TaskLogPolicy::Off {
+            let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
+            let watch = CrashWatch::new(around.recorder.clone());
+            watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every));
+        }
+        tasks.start(jobs.run());
         let mut announcing = Tasks::behind(&self.gate);
         announcing.start(announce(self.handle.clone(), self.name.clone(), about));
 
@@ -162,7 +180,12 @@ impl Worker {
         }
         halted = halted.or_else(|| halts.try_recv().ok().map(|halt| sentence(&halt)));
         halted = halted.or_else(|| halting_jobs.try_recv().ok());
-        drop((announcing, beside));
+        drop((announcing, beside, watching, around));
+        // The last events of runs: they are sent already, or kept because the store does not answer.
+        tokio::select! {
+            _ = writes.next() => {}
+            () = clock::sleep(GOODBYE) => {}
+        }
         // Safe to drop: who is not told will notice.
         tokio::select! {
             _ = self.handle.broker().depart(&self.name) => {}
@@ -209,6 +232,8 @@ impl Worker {
             clock,
             leadership,
             fired,
+            recorder: around.recorder.clone(),
+            halts: halts.clone(),
             drain: around.drain.clone(),
             abort: around.abort.clone(),
         };

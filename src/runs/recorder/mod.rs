@@ -20,7 +20,7 @@ use crate::stream::Bound;
 use crate::stream::current::Handle;
 
 use super::tasks::{TASKS, TASKS_SIZE};
-use super::{Action, EventHead, RunEvent, RunId, TaskKind, TaskLogEvent};
+use super::{Action, Ended, EventHead, RunContext, RunEvent, RunId, TaskKind, TaskLogEvent};
 
 mod crash;
 mod open;
@@ -72,6 +72,24 @@ pub(crate) struct Beginning {
     pub(crate) extra: BTreeMap<String, serde_json::Value>,
 }
 
+impl Beginning {
+    /// Of the first activation of a run.
+    pub(crate) fn of(run: &RunContext) -> Self {
+        let facts = &*run.0;
+        let instant = facts.instant.map(|instant| ("instant".to_owned(), instant.into()));
+        let term = facts.term.map(|term| ("term".to_owned(), term.into()));
+        Self {
+            run_id: facts.run_id.clone(),
+            task_name: facts.task_name.clone(),
+            kind: facts.kind,
+            partition: facts.partition,
+            activation: 1,
+            attempt: facts.attempt,
+            extra: instant.into_iter().chain(term).collect(),
+        }
+    }
+}
+
 /// Why a run may not start.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -88,6 +106,19 @@ pub(crate) struct End {
     pub(crate) message: String,
     /// The error and its causes.
     pub(crate) error: Option<String>,
+}
+
+impl End {
+    /// Of a job's run.
+    pub(crate) fn of(ended: &Ended) -> Self {
+        let text = ended.to_string();
+        let (message, error) = match ended {
+            Ended::Failed(_) => (text.lines().next().unwrap_or_default().to_owned(), Some(text)),
+            Ended::Success => (String::new(), None),
+            _ => (text, None),
+        };
+        Self { action: ended.action(), message, error }
+    }
 }
 
 /// A run that has begun.

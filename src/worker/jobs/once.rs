@@ -4,10 +4,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use crate::app::App;
 use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
 use crate::runs::Ended;
+use crate::runs::recorder::Recorder;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
@@ -33,11 +36,19 @@ pub(crate) async fn run_once(app: &App, handle: Handle, name: &str) -> Result<En
     let switches = Switches::default();
     let mut beside = Tasks::behind(&Gate::default());
     beside.start(obey_signals(switches.clone()));
+    let (clock, worker) = (ServerClock::heard(asked, clock::now(), server.now), worker_name());
+    let policy = handle.settings().task_log_policy;
+    let (recorder, writing) = Recorder::new(handle.clone(), clock.clone(), worker.clone(), policy);
+    let mut writes = Tasks::behind(&Gate::default());
+    writes.start(writing);
     let runs = Runs {
         states,
-        worker: worker_name(),
+        worker,
         witness: Witness::default(),
-        clock: ServerClock::heard(asked, clock::now(), server.now),
+        clock,
+        recorder,
+        // Whoever asked for the run is told of it by its end.
+        halts: mpsc::unbounded_channel().0,
         leadership: Leadership::nobody(),
         fired: LastFired::default(),
         drain: switches.drain,

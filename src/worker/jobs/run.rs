@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -20,6 +21,7 @@ use crate::clock::{self, ServerClock, UnixMs};
 use crate::error::chain;
 use crate::job::{Inaction, JobParts, JobSpec};
 use crate::processor::extract::States;
+use crate::runs::recorder::{Beginning, End, Recorder, Refused};
 use crate::runs::{Cut, Ended, RunContext, RunFacts, RunId};
 use crate::stream::current::{self, Handle};
 use crate::witness::{Fired, Witness};
@@ -35,6 +37,9 @@ pub(crate) struct Runs {
     pub(crate) clock: ServerClock,
     pub(crate) leadership: Leadership,
     pub(crate) fired: LastFired,
+    pub(crate) recorder: Recorder,
+    /// Why the worker must end, as a sentence.
+    pub(crate) halts: mpsc::UnboundedSender<String>,
     /// Cancelled: what runs has the grace period to finish.
     pub(crate) drain: CancellationToken,
     /// Cancelled: what runs is dropped.
@@ -94,10 +99,17 @@ impl Runs {
         let span = tracing::error_span!(target: "runnel::run", "run",
             run_id = %run.run_id(), task_name = run.task_name(), attempt = run.attempt());
         let whole = async {
+            let recording = match self.recorder.begin(Beginning::of(&run)).await {
+                Ok(recording) => recording,
+                Err(refused) => return self.not_started(&run, refused),
+            };
             self.before(&run).await;
             let began = clock::now();
             let ended = self.guarded(job, &run).await;
             self.after(Finished { run: &run, ended: &ended, took: clock::now().since(began) }).await;
+            if let Err(refused) = self.recorder.end(recording, End::of(&ended)).await {
+                self.halt(refused);
+            }
             ended
         };
         whole.instrument(span).await
@@ -109,6 +121,7 @@ impl Runs {
             run_id: RunId::fresh(),
             task_name: job.name.as_str().into(),
             kind: job.when.kind(),
+            partition: None,
             worker: self.worker.clone(),
             instant: occasion.instant,
             term: occasion.term.map(|term| term.0),
@@ -116,6 +129,21 @@ impl Runs {
             started: self.clock.now(),
             is_ours: Arc::new(AtomicBool::new(true)),
         })
+    }
+
+    /// A run that cannot be written down: the policy of the task log does not let it start.
+    fn not_started(&self, run: &RunContext, refused: Refused) -> Ended {
+        let why = refused.why.clone();
+        tracing::error!(kind = %run.kind(), job = run.task_name(), %why, "the run was not started");
+        self.halt(refused);
+        Ended::NotStarted(why)
+    }
+
+    fn halt(&self, refused: Refused) {
+        if refused.halts {
+            // It only fails when the worker has ended.
+            let _ = self.halts.send(format!("{}: task_log_policy is `halt`", refused.why));
+        }
     }
 
     /// A run is about to start.
