@@ -345,7 +345,9 @@ mod tests {
         for command in asked.iter().filter(|command| !withheld.contains(&command.as_str())) {
             assert!(allowed.contains(&command.as_str()), "{command}");
         }
-        assert!(role("operator").commands.concat().contains(&"xgroup|destroy"));
+        for command in ["xgroup|destroy", "xdel"] {
+            assert!(role("operator").commands.concat().contains(&command), "{command}");
+        }
     }
 
     #[test]

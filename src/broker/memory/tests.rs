@@ -355,7 +355,7 @@ async fn a_claim_that_arrives_after_its_term_gets_nothing() {
     ann.next_fault(Operation::Claim, Fault::Late(2 * TTL));
     assert!(ann.claim(&instant("ann", Term(1), 5, ClaimKind::Open)).await.is_err());
 
-    tokio::time::sleep(2 * TTL).await;
+    crate::clock::sleep(2 * TTL).await;
     bob.bid("bob", TTL).await.unwrap();
 
     let claim = instant("bob", Term(2), 5, ClaimKind::Open);

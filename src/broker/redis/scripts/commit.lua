@@ -30,21 +30,21 @@ if ARGV[7] then
   end
   done_last = 10 + tonumber(ARGV[9])
   passed_last = done_last + tonumber(ARGV[10])
-end
-if KEYS[4] then
-  if KEYS[4] == KEYS[2] then return redis.error_reply('DEADLETTERS ' .. KEYS[2] .. ' are given up already') end
-  local limit, count = tonumber(ARGV[passed_last + 1]), tonumber(ARGV[passed_last + 2])
-  first_letter = passed_last + 3
-  local at, longest = first_letter, 0
-  while at <= #ARGV do
-    local values = tonumber(ARGV[at])
-    longest = math.max(longest, values)
-    at = at + 1 + values
+  if KEYS[4] then
+    if KEYS[4] == KEYS[2] then return redis.error_reply('DEADLETTERS ' .. KEYS[2] .. ' are given up already') end
+    local limit, count = tonumber(ARGV[passed_last + 1]), tonumber(ARGV[passed_last + 2])
+    first_letter = passed_last + 3
+    local at, longest = first_letter, 0
+    while at <= #ARGV do
+      local values = tonumber(ARGV[at])
+      longest = math.max(longest, values)
+      at = at + 1 + values
+    end
+    local wrong = why_not_added(KEYS[4], longest)
+    if wrong then return wrong end
+    local have = redis.call('XLEN', KEYS[4])
+    if have + count > limit then return {'full', have} end
   end
-  local wrong = why_not_added(KEYS[4], longest)
-  if wrong then return wrong end
-  local have = redis.call('XLEN', KEYS[4])
-  if have + count > limit then return {'full', have} end
 end
 local moved = redis.pcall('XGROUP', 'SETID', KEYS[2], ARGV[3], ARGV[4], 'ENTRIESREAD', ARGV[5])
 if moved.err then
