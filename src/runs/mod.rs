@@ -31,5 +31,7 @@ pub use projection::{
 };
 pub use query::{Filter, FilterError, Order, Page, RunLogQuery, TaskLogQuery};
 pub use status::{Action, Level, Status, TaskKind, UnknownWord};
-pub use stores::{MemoryStore, PurgeReport, RunLogStore, StoreError, StoreSummary, TaskLogRepo};
+pub use stores::{
+    MemoryStore, PurgeReport, RunLogStore, StoreError, StoreRegistry, StoreSummary, Stores, TaskLogRepo, open_store,
+};
 pub use task_log::{TaskLog, TaskLogRows, TaskState};

@@ -3,9 +3,16 @@
 //! Every store gives the same answers; `tests/stores` asks each of them the same questions. What they differ in is how
 //! many may write one run at once, and what survives.
 
+mod batched;
+mod cached;
+mod document;
 mod error;
+mod files;
 mod memory;
+mod registry;
+mod settings;
 mod summary;
+mod tuned;
 
 use std::time::Duration;
 
@@ -19,8 +26,13 @@ use super::{
 };
 use crate::event::EventId;
 
+pub use batched::Batched;
+pub use cached::Cached;
 pub use error::StoreError;
+pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
+pub use registry::{StoreRegistry, Stores, open_store};
+pub use settings::{StoreSettings, TaskLogRepoName};
 pub use summary::StoreSummary;
 
 /// A change of a document, which says whether it changed anything. A store may call it again with a newer document.
