@@ -240,11 +240,11 @@ pub async fn events_are_applied_once_whatever_is_delivered_again(store: Store) {
         task(Action::Run, 1),
         RunEvent::Step { head: head(1), log: StepLog::new("extract") },
         RunEvent::Parameters { head: head(1), branch: None, parameters: parameters(&[("p", 1)]) },
-        RunEvent::Attempt { head: head(1), step: None, log: AttemptLog::new(1, at(1)) },
+        RunEvent::Attempt { head: head(1), step: None, log: AttemptLog::new(1, at(1)).into() },
         task(Action::Crash, 1),
         task(Action::Run, 2),
         task(Action::Success, 1),
-        RunEvent::Attempt { head: head(2), step: Some("extract".into()), log: AttemptLog::new(2, at(2)) },
+        RunEvent::Attempt { head: head(2), step: Some("extract".into()), log: AttemptLog::new(2, at(2)).into() },
         task(Action::Success, 2),
     ];
     let mut expected = RunLog::from(NewRunLog::from(&events[0]));

@@ -66,8 +66,9 @@ impl CsvRepo {
             }
             _ => {}
         }
-        let lock = path.with_added_extension("lock");
-        Ok(Self { files: LineFiles::new(format, Layout::One(path.clone()), lock), path, model })
+        let mut lock = path.clone().into_os_string();
+        lock.push(".lock");
+        Ok(Self { files: LineFiles::new(format, Layout::One(path.clone()), lock.into()), path, model })
     }
 
     /// Refuses questions about what is not kept.
