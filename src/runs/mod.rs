@@ -12,8 +12,11 @@ mod log;
 mod mask;
 pub mod output;
 mod projection;
+pub mod query;
 pub(crate) mod recorder;
 mod status;
+pub mod stores;
+mod task_log;
 mod tasks;
 
 pub use context::RunContext;
@@ -28,4 +31,9 @@ pub use log::{
 pub use projection::{
     LogRecord, MinimalRecord, MinimalRunRecord, RecordModel, RunRecord, TaskLogRecord, TaskRunRecord,
 };
+pub use query::{Filter, FilterError, Order, Page, RunLogQuery, TaskLogQuery};
 pub use status::{Action, Level, Status, TaskKind, UnknownWord};
+pub use stores::{
+    MemoryStore, PurgeReport, RunLogStore, StoreError, StoreRegistry, StoreSummary, Stores, TaskLogRepo, open_store,
+};
+pub use task_log::{TaskLog, TaskLogRows, TaskState};

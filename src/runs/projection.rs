@@ -36,6 +36,8 @@ macro_rules! models {
             }
         )*
 
+        /// The models by name: what configuration may choose from.
+        pub(crate) const MODELS: &[(&str, &[&str])] = &[$(($name::NAME, $name::COLUMNS),)*];
     };
 }
 

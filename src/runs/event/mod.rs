@@ -159,7 +159,7 @@ pub enum RunEvent {
         #[serde(skip_serializing_if = "Option::is_none")]
         step: Option<String>,
         /// The attempt.
-        log: AttemptLog,
+        log: Box<AttemptLog>,
     },
     /// Parameters were given or set.
     Parameters {

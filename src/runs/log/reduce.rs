@@ -68,7 +68,7 @@ impl RunLog {
         match event {
             RunEvent::Task(event) => self.take_action(event),
             RunEvent::Step { log, .. } => self.put_step(log.clone()),
-            RunEvent::Attempt { step, log, .. } => self.put_attempt(step.as_deref(), log.clone()),
+            RunEvent::Attempt { step, log, .. } => self.put_attempt(step.as_deref(), log.as_ref().clone()),
             RunEvent::Parameters { branch, parameters, .. } => {
                 let masked = parameters.iter().map(|(name, value)| (name.clone(), value.clone().masked())).collect();
                 // A branch that nobody has heard of cannot keep them, and the run's own must not be mixed with them.

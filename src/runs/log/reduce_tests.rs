@@ -26,7 +26,11 @@ fn step(name: &str, status: Status, activation: u32) -> RunEvent {
 }
 
 fn attempt(number: u32, activation: u32) -> RunEvent {
-    RunEvent::Attempt { head: head(activation), step: None, log: AttemptLog::new(number, DateTime::<Utc>::UNIX_EPOCH) }
+    RunEvent::Attempt {
+        head: head(activation),
+        step: None,
+        log: AttemptLog::new(number, DateTime::<Utc>::UNIX_EPOCH).into(),
+    }
 }
 
 fn empty() -> RunLog {
@@ -50,7 +54,7 @@ fn any_event() -> impl Strategy<Value = RunEvent> {
             .prop_map(|(name, status, n)| step(&name, status, n)),
         1 => (1..5u32, activation.clone()).prop_map(|(number, n)| attempt(number, n)),
         1 => (prop::option::of("[ab]"), 1..5u32, activation.clone()).prop_map(|(step, number, n)| RunEvent::Attempt {
-            head: head(n), step, log: AttemptLog::new(number, DateTime::<Utc>::UNIX_EPOCH),
+            head: head(n), step, log: AttemptLog::new(number, DateTime::<Utc>::UNIX_EPOCH).into(),
         }),
         1 => ("[xy]", any::<f64>(), activation.clone()).prop_map(|(name, value, n)| RunEvent::Parameters {
             head: head(n), branch: None, parameters: [(name, Parameter::from(value))].into(),

@@ -1,0 +1,213 @@
+//! Stores by the names of their types, from configuration.
+//!
+//! What is wrong with a configuration is said before anything runs, with its place:
+//! ``run_log_store.file-system: missing field `log_folder` ``.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Table;
+
+use super::files::TaskFiles;
+use super::settings::{StoreSettings, TaskLogRepoSettings, read, split};
+use super::tuned::Tuned;
+use super::{Batched, Cached, ChunkedFs, CsvRepo, FileSystem, MemoryStore, RunLogStore, StoreError, TaskLogRepo};
+use crate::nearest::did_you_mean;
+
+/// Where documents and lines are kept.
+#[derive(Clone)]
+pub struct Stores {
+    /// The documents of runs.
+    pub run_logs: Arc<dyn RunLogStore>,
+    /// The lines of the task log.
+    pub task_log: Arc<dyn TaskLogRepo>,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (run_logs, task_log) = (self.run_logs.summary(), self.task_log.summary());
+        f.debug_struct("Stores").field("run_logs", &run_logs).field("task_log", &task_log).finish()
+    }
+}
+
+impl Stores {
+    /// Both in one store.
+    pub fn both<S: RunLogStore + TaskLogRepo + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { run_logs: Arc::clone(&store) as _, task_log: store }
+    }
+
+    /// Both in memory.
+    pub fn memory() -> Self {
+        Self::both(MemoryStore::new())
+    }
+}
+
+impl<S: RunLogStore + 'static> From<S> for Stores {
+    /// A store of documents alone: the lines of the task log are kept in memory, and end with the process.
+    fn from(store: S) -> Self {
+        Self { run_logs: Arc::new(store), task_log: Arc::new(MemoryStore::new()) }
+    }
+}
+
+type Connect = Arc<dyn Fn(Asked) -> BoxFuture<'static, Result<Stores, StoreError>> + Send + Sync>;
+
+/// What a store is asked to be.
+struct Asked {
+    /// Its place in the configuration.
+    field: String,
+    own: Table,
+    settings: StoreSettings,
+}
+
+/// The types of stores that there are.
+#[derive(Clone)]
+pub struct StoreRegistry {
+    types: BTreeMap<String, Connect>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Folder {
+    log_folder: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Section {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    config: Table,
+}
+
+impl Default for StoreRegistry {
+    /// Those that come with runnel.
+    fn default() -> Self {
+        let mut registry = Self { types: BTreeMap::new() };
+        registry.add("memory", async |_: Nothing, _| Ok(Stores::memory()));
+        registry.add(FileSystem::TYPE, async |at: Folder, settings: StoreSettings| {
+            let store = FileSystem::open(&at.log_folder)?.compression(settings.enable_compression);
+            Ok(Stores { run_logs: Arc::new(store), task_log: Arc::new(TaskFiles::open(&at.log_folder)?) })
+        });
+        registry.add(ChunkedFs::TYPE, async |at: Folder, settings: StoreSettings| {
+            let store = ChunkedFs::open(&at.log_folder)?.compression(settings.enable_compression);
+            Ok(Stores { run_logs: Arc::new(store), task_log: Arc::new(TaskFiles::open(&at.log_folder)?) })
+        });
+        registry
+    }
+}
+
+impl StoreRegistry {
+    /// Makes a store of one's own known by the name of its type.
+    ///
+    /// `connect` is given the store's own configuration, which serde reads into its type. Settings that every store has
+    /// ([`StoreSettings`]) are not in it: they are looked after. Give the type `#[serde(deny_unknown_fields)]`, so that
+    /// misspelt names are refused. A later store of the same name takes the place of an earlier one.
+    pub fn register<C, S, E, F, Connecting>(&mut self, name: impl Into<String>, connect: F) -> &mut Self
+    where
+        C: DeserializeOwned + Send + 'static,
+        S: Into<Stores>,
+        E: Into<crate::Error>,
+        F: Fn(C) -> Connecting + Send + Sync + 'static,
+        Connecting: Future<Output = Result<S, E>> + Send + 'static,
+    {
+        let name = name.into();
+        let failed = format!("connect to the store `{name}`");
+        self.add(name, move |own: C, _| {
+            let (connecting, doing) = (connect(own), failed.clone());
+            async move {
+                let connected = connecting.await;
+                connected.map(Into::into).map_err(|error| StoreError::Backend {
+                    doing,
+                    transient: true,
+                    source: error.into(),
+                })
+            }
+        })
+    }
+
+    fn add<C, F, Connecting>(&mut self, name: impl Into<String>, connect: F) -> &mut Self
+    where
+        C: DeserializeOwned + Send + 'static,
+        F: Fn(C, StoreSettings) -> Connecting + Send + Sync + 'static,
+        Connecting: Future<Output = Result<Stores, StoreError>> + Send + 'static,
+    {
+        let connect = move |asked: Asked| -> BoxFuture<'static, Result<Stores, StoreError>> {
+            // Read also for a mock: what is wrong with the configuration is wrong in tests too.
+            let own = match read::<C>(&asked.field, asked.own) {
+                Ok(own) => own,
+                Err(error) => return Box::pin(async { Err(error) }),
+            };
+            match asked.settings.mock {
+                true => Box::pin(async { Ok(Stores::memory()) }),
+                false => Box::pin(connect(own, asked.settings)),
+            }
+        };
+        self.types.insert(name.into(), Arc::new(connect));
+        self
+    }
+
+    /// Opens the store of that type with that configuration: ready to use, or not at all.
+    pub async fn open(&self, name: &str, config: Table) -> Result<Stores, StoreError> {
+        let Some(connect) = self.types.get(name) else {
+            let names = self.types.keys().map(String::as_str).collect::<Vec<_>>();
+            let advice = did_you_mean(name, names.iter().copied());
+            let reason = format!("`{name}` is no type of store{advice}; expected one of {}", names.join(", "));
+            return Err(StoreError::Config { field: "run_log_store".into(), reason });
+        };
+        let field = format!("run_log_store.{name}");
+        let (settings, own) = split(&field, config)?;
+        let mut stores = connect(Asked { field, own, settings: settings.clone() }).await?;
+        if let Some(repo) = settings.task_log_repo.as_ref().filter(|_| !settings.mock) {
+            stores.task_log = match repo.read()? {
+                TaskLogRepoSettings::Memory => Arc::new(MemoryStore::new()),
+                TaskLogRepoSettings::Csv { path, record_model } => Arc::new(CsvRepo::with_model(path, &record_model)?),
+            };
+        }
+        Ok(settings.apply(stores))
+    }
+
+    /// Opens what a section of a configuration file asks for: its `type`, with its `config`.
+    pub async fn open_section(&self, section: Table) -> Result<Stores, StoreError> {
+        let Section { kind, config } = read("run_log_store", section)?;
+        self.open(&kind, config).await
+    }
+}
+
+impl StoreSettings {
+    /// These stores, with what every store has.
+    fn apply(&self, stores: Stores) -> Stores {
+        const DAY: u64 = 86_400;
+        let retention = (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * DAY));
+        let tuned: Arc<dyn RunLogStore> = Arc::new(Tuned {
+            inner: stores.run_logs,
+            retention,
+            parallel_writes: self.supports_parallel_writes,
+            compression: self.enable_compression,
+        });
+        let run_logs = match self.cache_ttl_seconds {
+            0 => tuned,
+            ttl => Arc::new(Cached::new(tuned, Duration::from_secs(ttl))),
+        };
+        let task_log = match self.async_writes {
+            true => Arc::new(Batched::new(stores.task_log, self.batch_size)),
+            false => stores.task_log,
+        };
+        Stores { run_logs, task_log }
+    }
+}
+
+/// Opens the store of that type with that configuration, of those that come with runnel.
+pub async fn open_store(name: &str, config: Table) -> Result<Stores, StoreError> {
+    StoreRegistry::default().open(name, config).await
+}

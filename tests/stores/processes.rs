@@ -1,0 +1,62 @@
+//! Writers in processes of their own: together, and killed.
+
+use std::io::Read;
+
+use runnel::runs::{NewRunLog, open_store};
+
+use crate::{child, files, parallel};
+
+/// Kills a writer again and again, each time a little later in its work, and reads what it left.
+async fn survives_kills(store: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let run = "r".parse().unwrap();
+    let open = async || open_store(store, files::config(&folder)).await.unwrap().run_logs;
+    open().await.create_run_log(NewRunLog::new("r".parse().unwrap(), "load")).await.unwrap();
+    let mut before = 0;
+
+    for round in 0..20u64 {
+        let mut writer = child::start("write-for-ever", store, folder.path());
+        let mut written = writer.stdout.take().unwrap();
+        let mut dots = 0;
+        let mut byte = [0];
+        while dots <= round % 3 {
+            written.read_exact(&mut byte).unwrap();
+            dots += u64::from(byte[0] == b'.');
+        }
+        // Where exactly the kill hits is left to chance: a few microseconds of work more each round.
+        for _ in 0..round * 3_000 {
+            std::hint::spin_loop();
+        }
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+
+        let log = open().await.get(&run).await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert!(log.parameters.len() + log.steps.len() >= before, "round {round}: what was there is gone");
+        assert!(log.parameters.contains_key("text"));
+        before = log.parameters.len() + log.steps.len();
+    }
+}
+
+#[tokio::test]
+async fn a_killed_writer_leaves_a_readable_document_in_one_file() {
+    survives_kills("file-system").await;
+}
+
+#[tokio::test]
+async fn a_killed_writer_leaves_readable_documents_in_chunks() {
+    survives_kills("chunked-fs").await;
+}
+
+#[tokio::test]
+async fn two_processes_with_64_writers_each_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_store("chunked-fs", files::config(&folder)).await.unwrap().run_logs;
+    store.create_run_log(NewRunLog::new("r".parse().unwrap(), "load")).await.unwrap();
+
+    let mut writers = ["a", "b"].map(|name| child::start(name, "chunked-fs", folder.path()));
+    for writer in &mut writers {
+        assert!(writer.wait().unwrap().success());
+    }
+
+    parallel::check(&store, "r", 128).await;
+}

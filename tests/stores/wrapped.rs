@@ -1,0 +1,107 @@
+//! What stands around a store: the cache, and lines that are added together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnel::runs::stores::{Batched, Cached};
+use runnel::runs::{
+    Action, MemoryStore, NewRunLog, RunId, RunLogStore, Status, StoreError, StoreSummary, TaskLogEvent, TaskLogQuery,
+    TaskLogRepo,
+};
+use tokio::sync::Semaphore;
+
+mod cached_memory {
+    use super::*;
+
+    crate::all_of_documents!({
+        let store = Arc::new(MemoryStore::new().retention(crate::documents::KEPT));
+        (Arc::new(Cached::new(store, Duration::from_secs(300))), ())
+    });
+}
+
+mod batched_memory {
+    use super::*;
+
+    crate::all_of_lines!((Arc::new(Batched::new(Arc::new(MemoryStore::new()), 100)), ()));
+}
+
+#[tokio::test]
+async fn only_ended_runs_are_kept_at_hand_and_writing_forgets_them() {
+    let inner = Arc::new(MemoryStore::new());
+    let cached = Cached::new(inner.clone(), Duration::from_secs(300));
+    for (run, status) in [("open", Status::Processing), ("ended", Status::Success)] {
+        cached.create_run_log(NewRunLog { status, ..NewRunLog::new(run.parse().unwrap(), "t") }).await.unwrap();
+        cached.get(&run.parse().unwrap()).await.unwrap();
+        // Behind its back.
+        inner.update_run_log_status(&run.parse().unwrap(), Status::Fail).await.unwrap();
+    }
+    let seen = async |run: &str| cached.get(&run.parse().unwrap()).await.unwrap().status;
+
+    assert_eq!((seen("open").await, seen("ended").await), (Status::Fail, Status::Success));
+    cached.create_step_log(&"ended".parse().unwrap(), runnel::runs::StepLog::new("s")).await.unwrap();
+    assert_eq!(seen("ended").await, Status::Fail);
+}
+
+/// A repository that adds when it is let, and counts how often.
+struct Gated {
+    inner: MemoryStore,
+    gate: Semaphore,
+    steps: AtomicUsize,
+}
+
+#[async_trait]
+impl TaskLogRepo for Gated {
+    async fn append(&self, events: &[TaskLogEvent]) -> Result<(), StoreError> {
+        self.gate.acquire().await.unwrap().forget();
+        self.steps.fetch_add(1, Ordering::SeqCst);
+        self.inner.append(events).await
+    }
+
+    async fn query(&self, query: &TaskLogQuery) -> Result<Vec<TaskLogEvent>, StoreError> {
+        self.inner.query(query).await
+    }
+
+    async fn count(&self, query: &TaskLogQuery) -> Result<u64, StoreError> {
+        self.inner.count(query).await
+    }
+
+    async fn delete(&self, query: &TaskLogQuery) -> Result<u64, StoreError> {
+        self.inner.delete(query).await
+    }
+
+    fn summary(&self) -> StoreSummary {
+        TaskLogRepo::summary(&self.inner)
+    }
+}
+
+#[tokio::test]
+async fn lines_that_wait_are_added_together_and_a_dropped_writer_loses_none() {
+    let gated = Arc::new(Gated { inner: MemoryStore::new(), gate: Semaphore::new(0), steps: AtomicUsize::new(0) });
+    let batched = Arc::new(Batched::new(gated.clone(), 100));
+    let mut callers = tokio::task::JoinSet::new();
+    let mut add = || {
+        let batched = Arc::clone(&batched);
+        let line = TaskLogEvent::new("t", Action::Run, RunId::fresh());
+        callers.spawn(async move { batched.append(&[line]).await })
+    };
+
+    // The first one writes for itself, and the others gather behind it; then it is dropped.
+    let first = add();
+    tokio::task::yield_now().await;
+    (0..20).for_each(|_| drop(add()));
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    first.abort();
+    gated.gate.add_permits(1000);
+    let mut added = 0;
+    while let Some(done) = callers.join_next().await {
+        added += done.map_or(0, |done| done.map(|()| 1).unwrap());
+    }
+
+    assert_eq!(added, 20);
+    assert_eq!(batched.count(&TaskLogQuery::new()).await.unwrap(), 20);
+    assert_eq!(gated.steps.load(Ordering::SeqCst), 1, "they were added one by one");
+}
