@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runnel::EventId;
+use runnel::runs::output::RunMetadata;
 use runnel::runs::{
     Action, Applied, AttemptLog, BranchLog, EventHead, JobLog, NewRunLog, Order, Parameter, Parameters, RunEvent,
     RunId, RunLog, RunLogQuery, RunLogStore, SecretString, Status, StepLog, StoreError, TaskKind, TaskLogEvent,
@@ -50,7 +51,7 @@ fn full(run: &str) -> RunLog {
     assert!(log.set_parameters(None, parameters(&[("day", 22), ("a", 1)])));
     log.set_run_config(&Map::from_iter([("retries".to_owned(), json!({"n": 3}))]));
     log.job = Some(JobLog { status: Status::Success, ..JobLog::new() });
-    log.metadata = Some(Map::from_iter([("exit_code".to_owned(), json!(0))]));
+    log.metadata = Some(RunMetadata { exit_code: Some(0), ..RunMetadata::begun(id(run), "load", 1, at(1)) });
     RunLog {
         status: Status::Success,
         last_entry: Some(EventId::new(5, 1)),

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::log::{AttemptLog, Parameter, StepLog};
+use super::output::RunMetadata;
 use super::{Action, Level, RunId, TaskKind};
 use crate::clock;
 
@@ -189,7 +190,7 @@ pub enum RunEvent {
         /// Whose.
         head: EventHead,
         /// As the log store keeps it.
-        metadata: Map<String, Value>,
+        metadata: RunMetadata,
     },
 }
 

@@ -17,6 +17,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::output::RunMetadata;
 use super::{RunEvent, RunId, Status, TaskKind, mask};
 use crate::clock;
 use crate::event::EventId;
@@ -88,7 +89,7 @@ pub struct RunLog {
     pub attempts: Vec<AttemptLog>,
     /// What is known of its output.
     #[serde(default)]
-    pub metadata: Option<Map<String, Value>>,
+    pub metadata: Option<RunMetadata>,
     /// The last event that is in here, by its place in the stream.
     #[serde(default)]
     pub last_entry: Option<EventId>,

@@ -62,7 +62,7 @@ fn any_event() -> impl Strategy<Value = RunEvent> {
         1 => ("[xy]", activation.clone()).prop_map(|(name, n)| RunEvent::RunConfig {
             head: head(n), dag_hash: None, tag: Some(name.clone()), run_config: Map::from_iter([(name, json!(n))]),
         }),
-        1 => activation.prop_map(|n| RunEvent::Metadata { head: head(n), metadata: Map::from_iter([("exit_code".into(), json!(n))]) }),
+        1 => activation.prop_map(|n| RunEvent::Metadata { head: head(n), metadata: RunMetadata::begun(RUN.clone(), TASK, n, DateTime::<Utc>::UNIX_EPOCH) }),
     ]
 }
 
