@@ -11,6 +11,8 @@ pub const FLOORS: &[&[&str]] = &[
     &["logs", "decide"],
     &["broker"],
     &["stream"],
+    // A macro of `runs`: exported ones stand at the root.
+    &["filter"],
     &["runs"],
     &["witness"],
     &["processor"],
