@@ -110,7 +110,7 @@ impl RunOutput {
     }
 
     /// The future, in the span of this run.
-    pub fn instrument<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
+    pub fn around<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
         future.instrument(self.span())
     }
 }

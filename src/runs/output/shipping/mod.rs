@@ -130,7 +130,8 @@ impl Shared {
         let ended = async || Ok(self.local.read_metadata(run).await?.filter(RunMetadata::has_ended));
         let Some(metadata) = ended().await? else { return Ok(()) };
         let copied = self.remote.metadata(run).await?;
-        if copied.as_ref() != Some(&metadata) {
+        let is_written_to = self.here.lock().await.contains(run);
+        if is_written_to || copied.as_ref() != Some(&metadata) {
             if copied.is_some() {
                 // Else old metadata would vouch for new lines.
                 self.remote.delete_metadata(run).await?;
