@@ -192,3 +192,17 @@ async fn the_log_of_a_run_holds_what_it_printed_and_counts_it() {
     assert!(!output.offer(Channel::Stdout, "late"));
     assert!(output.seal(RunEnd::new(Status::Success)).await.is_err());
 }
+
+#[tokio::test]
+async fn a_run_that_is_dropped_without_its_end_is_abandoned() {
+    let (_folder, files) = store();
+    let store: Arc<dyn LogStore> = Arc::new(files.clone());
+    let output = RunOutput::begin(store.clone(), id("r"), "report", 1);
+    output.stdout("x").await.unwrap();
+    let _lines = followed_when_there(&*store, &id("r")).await;
+    assert_eq!(files.abandoned().await.unwrap(), []);
+
+    drop(output);
+
+    support::eventually("it is abandoned", async || files.abandoned().await.unwrap().len() == 1).await;
+}

@@ -2,8 +2,7 @@
 
 use super::*;
 use runnel::runs::output::{
-    BufferedLogStore, CompositeLogStore, FileLogStore, FolderDestination, LogLine, MemoryLogStore,
-    ShippingLogStore,
+    BufferedLogStore, CompositeLogStore, FileLogStore, FolderDestination, LogLine, MemoryLogStore, ShippingLogStore,
 };
 use tempfile::TempDir;
 

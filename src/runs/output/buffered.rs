@@ -180,4 +180,8 @@ impl LogStore for BufferedLogStore {
         self.shared.flush_all().await?;
         self.shared.inner.flush().await
     }
+
+    fn release(&self, run: &RunId) {
+        self.shared.inner.release(run);
+    }
 }

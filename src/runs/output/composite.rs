@@ -95,4 +95,9 @@ impl LogStore for CompositeLogStore {
         let others = self.others.iter().map(|other| other.attend(other.store.flush()));
         join(self.primary.flush(), join_all(others)).await.0
     }
+
+    fn release(&self, run: &RunId) {
+        self.primary.release(run);
+        self.others.iter().for_each(|other| other.store.release(run));
+    }
 }

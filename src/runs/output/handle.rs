@@ -5,7 +5,7 @@
 //! queue is bounded in lines and in bytes, so that a run which prints faster than the disk takes it costs no memory.
 //!
 //! A store that fails does not fail the run: lines that could not be written are counted as dropped, and it is said once.
-//! A handle that goes without [`seal`](RunOutput::seal) ends its task with it, as a crash would.
+//! When the last handle goes without [`seal`](RunOutput::seal), the task ends with it, as it would in a crash.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -237,6 +237,12 @@ struct Pump {
     messages: mpsc::Receiver<Message>,
     missing: Arc<[AtomicU64; 2]>,
     warned: bool,
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.store.release(&self.metadata.run_id);
+    }
 }
 
 impl Pump {

@@ -315,6 +315,12 @@ pub trait LogStore: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Lets go of a run that this process writes to no more, whether or not it has ended: another may take it for
+    /// [abandoned](FileLogStore::abandoned) then.
+    fn release(&self, run: &RunId) {
+        let _ = run;
+    }
+
     /// Appends a line to standard output.
     async fn append_stdout(&self, run: &RunId, line: &str) -> Result<(), LogError> {
         self.append(run, Channel::Stdout, &[line]).await

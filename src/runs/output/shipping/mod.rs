@@ -263,4 +263,8 @@ impl LogStore for ShippingLogStore {
         let _ = waiting.wait_for(HashSet::is_empty).await;
         Ok(())
     }
+
+    fn release(&self, run: &RunId) {
+        self.shared.local.release(run);
+    }
 }
