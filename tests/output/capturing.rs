@@ -126,7 +126,7 @@ async fn the_run_log_has_a_filter_of_its_own() {
         [" TRACE chatty: asked for", "  INFO output::capturing: what the console does not show"]
     );
     assert!(stderr(&*store, &id("r")).await.is_empty());
-    assert!(capture::filtered_layer("a=b=c", RunLogFormat::Text).is_err());
+    assert!(capture::filtered_layer::<tracing_subscriber::Registry>("a=b=c", RunLogFormat::Text).is_err());
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -5,6 +5,7 @@
 //! `RUNNEL_TEST_SCALE` multiplies how much is printed where memory is measured.
 
 #![allow(clippy::unwrap_used, reason = "in a test binary everything is a test")]
+#![allow(clippy::disallowed_methods, reason = "what holds for the library's own tasks, time and settings")]
 
 mod capturing;
 mod child;

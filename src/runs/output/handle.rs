@@ -179,7 +179,8 @@ impl RunOutput {
 
     /// Prints if there is room in the queue; answers whether there was. What does not fit is counted. It never blocks.
     pub fn offer(&self, channel: Channel, text: &str) -> bool {
-        pieces(text).fold(true, |all, piece| self.offer_line(channel, piece) && all)
+        // Each is offered, also after one that did not fit.
+        pieces(text).filter(|piece| !self.offer_line(channel, piece)).count() == 0
     }
 
     fn offer_line(&self, channel: Channel, piece: &str) -> bool {
