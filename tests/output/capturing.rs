@@ -1,7 +1,7 @@
 //! Events reach the log of their run.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use async_trait::async_trait;
@@ -152,19 +152,21 @@ fn a_subscriber_without_the_layer_is_noticed() {
     tracing::subscriber::with_default(subscriber, || assert!(capture::is_captured()));
 }
 
-/// A store that takes nothing until it is let go.
-#[derive(Default)]
+/// A store that takes an append for each time that it is let go.
 struct Stuck {
     inner: MemoryLogStore,
-    stuck: AtomicBool,
-    go: Gate,
+    asked: AtomicUsize,
+    go: Semaphore,
 }
 
-struct Gate(Semaphore);
+impl Stuck {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { inner: MemoryLogStore::default(), asked: AtomicUsize::new(0), go: Semaphore::new(0) })
+    }
 
-impl Default for Gate {
-    fn default() -> Self {
-        Self(Semaphore::new(0))
+    /// Waits until it was asked so often to append.
+    async fn was_asked(&self, times: usize) {
+        support::eventually("it is asked to append", async || self.asked.load(Ordering::Relaxed) == times).await;
     }
 }
 
@@ -172,8 +174,8 @@ impl Default for Gate {
 impl LogStore for Stuck {
     async fn append(&self, run: &RunId, channel: Channel, lines: &[&str]) -> Result<(), LogError> {
         if !lines.is_empty() {
-            self.stuck.store(true, Ordering::Relaxed);
-            drop(self.go.0.acquire().await.unwrap());
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.go.acquire().await.unwrap().forget();
         }
         self.inner.append(run, channel, lines).await
     }
@@ -197,17 +199,19 @@ impl LogStore for Stuck {
 #[tokio::test]
 async fn what_does_not_fit_is_counted_and_said_once_where_it_is_missing() {
     installed();
-    let stuck = Arc::new(Stuck::default());
+    let stuck = Stuck::new();
     let store: Arc<dyn LogStore> = stuck.clone();
     let output = RunOutput::begin(store.clone(), id("r"), "report", 1);
     output.stdout("first").await.unwrap();
-    support::eventually("the writer is stuck", async || stuck.stuck.load(Ordering::Relaxed)).await;
+    stuck.was_asked(1).await;
 
     let taken = (0..10_000).filter(|line| output.offer(Channel::Stdout, &line.to_string())).count();
     assert_eq!(taken, 8192);
     output.around(async { tracing::warn!("lost") }).await;
-    stuck.go.0.add_permits(1);
-    output.stdout("after").await.unwrap();
+    stuck.go.add_permits(1);
+    stuck.was_asked(2).await;
+    assert!(output.offer(Channel::Stdout, "after"));
+    stuck.go.add_permits(100);
     let metadata = sealed(&output).await;
 
     let lines = stdout(&*store, &id("r")).await;
@@ -219,13 +223,13 @@ async fn what_does_not_fit_is_counted_and_said_once_where_it_is_missing() {
 
 #[tokio::test]
 async fn long_lines_that_wait_are_bounded_by_their_bytes() {
-    let stuck = Arc::new(Stuck::default());
+    let stuck = Stuck::new();
     let output = RunOutput::begin(stuck.clone(), id("r"), "report", 1);
     let line = "x".repeat(64 * 1024);
 
     let taken = (0..1000).filter(|_| output.offer(Channel::Stdout, &line)).count();
 
     assert!((50..70).contains(&taken), "{taken}");
-    stuck.go.0.add_permits(1);
+    stuck.go.add_permits(100);
     sealed(&output).await;
 }
