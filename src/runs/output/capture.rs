@@ -12,13 +12,13 @@ use std::fmt::Write as _;
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Instrument, Level, Metadata, Span, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::{Channel, RunOutput};
 use crate::error::Failure;
-use crate::logs::{BesideLayer, Fields, Line, escape, plain, timestamp};
+use crate::logs::{Fields, Line, escape, plain, timestamp};
 
 /// The target of the span of a run. Its level is ERROR, so that no filter by level hides it.
 pub const RUN_TARGET: &str = "runnel::run";
@@ -33,23 +33,26 @@ pub enum RunLogFormat {
     Json,
 }
 
-/// The layer that brings events of runs to their logs, as text. Add a filter of your own; [`filtered_layer`] has one.
-pub fn layer() -> RunLayer {
-    RunLayer { format: RunLogFormat::Text }
+/// The layer that brings events of runs to their logs: those of level INFO and above, as text.
+pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> + Send + Sync + use<S> {
+    RunLayer { format: RunLogFormat::Text }.with_filter(filter(LevelFilter::INFO))
 }
 
-/// The layer with a filter of its own: a directive such as `info` or `info,noisy=warn`, as in RUNNEL_RUN_LOG_LEVEL. What
-/// others filter out, it sees all the same.
-pub fn filtered_layer(level: &str, format: RunLogFormat) -> Result<BesideLayer, Failure> {
+/// The layer with another filter, a directive such as `info` or `info,noisy=warn`, and in another format. What other
+/// layers do not want, it sees all the same.
+pub fn filtered_layer<S: Subscriber + for<'a> LookupSpan<'a>>(
+    level: &str,
+    format: RunLogFormat,
+) -> Result<impl Layer<S> + Send + Sync + use<S>, Failure> {
     let asked = EnvFilter::try_new(level).map_err(|error| {
         Failure::Invalid(format!("run_log_level is {level:?}, which is no filter for logs: {error}"))
     })?;
-    Ok(Box::new(RunLayer { format }.with_filter(filter(asked))))
+    Ok(RunLayer { format }.with_filter(filter(asked)))
 }
 
 /// Events as asked for, but the span of a run always: without it nothing finds its run.
 fn filter<S: Subscriber>(asked: impl Filter<S>) -> impl Filter<S> {
-    asked.or(filter_fn(is_run_span))
+    asked.or(filter_fn(is_run_span).with_max_level_hint(LevelFilter::ERROR))
 }
 
 fn is_run_span(metadata: &Metadata<'_>) -> bool {
@@ -57,17 +60,8 @@ fn is_run_span(metadata: &Metadata<'_>) -> bool {
 }
 
 /// See [`layer`].
-#[derive(Clone, Copy, Debug)]
-pub struct RunLayer {
+struct RunLayer {
     format: RunLogFormat,
-}
-
-impl RunLayer {
-    /// Writes events in this format.
-    pub fn format(mut self, format: RunLogFormat) -> Self {
-        self.format = format;
-        self
-    }
 }
 
 /// What the span that is being made on this thread shall carry.
@@ -110,7 +104,7 @@ impl RunOutput {
     }
 
     /// The future, in the span of this run.
-    pub fn instrument<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
+    pub fn around<F: Future>(&self, future: F) -> tracing::instrument::Instrumented<F> {
         future.instrument(self.span())
     }
 }

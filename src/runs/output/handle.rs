@@ -5,7 +5,7 @@
 //! queue is bounded in lines and in bytes, so that a run which prints faster than the disk takes it costs no memory.
 //!
 //! A store that fails does not fail the run: lines that could not be written are counted as dropped, and it is said once.
-//! A handle that goes without [`seal`](RunOutput::seal) ends its task with it, as a crash would.
+//! When the last handle goes without [`seal`](RunOutput::seal), the task ends with it, as it would in a crash.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -179,7 +179,8 @@ impl RunOutput {
 
     /// Prints if there is room in the queue; answers whether there was. What does not fit is counted. It never blocks.
     pub fn offer(&self, channel: Channel, text: &str) -> bool {
-        pieces(text).fold(true, |all, piece| self.offer_line(channel, piece) && all)
+        // Each is offered, also after one that did not fit.
+        pieces(text).filter(|piece| !self.offer_line(channel, piece)).count() == 0
     }
 
     fn offer_line(&self, channel: Channel, piece: &str) -> bool {
@@ -237,6 +238,12 @@ struct Pump {
     messages: mpsc::Receiver<Message>,
     missing: Arc<[AtomicU64; 2]>,
     warned: bool,
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.store.release(&self.metadata.run_id);
+    }
 }
 
 impl Pump {

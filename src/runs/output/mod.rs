@@ -21,17 +21,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunId, Status, UnknownWord};
 
+mod buffered;
 pub mod capture;
 mod command;
+mod composite;
 mod file;
 mod handle;
 mod lines;
 mod memory;
+#[cfg(feature = "gzip")]
+mod shipping;
 
+pub use buffered::BufferedLogStore;
 pub use command::{CommandError, ExitReport, RunCommand};
+pub use composite::CompositeLogStore;
 pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
 pub use handle::{RunEnd, RunOutput};
 pub use memory::MemoryLogStore;
+#[cfg(feature = "gzip")]
+pub use shipping::{Content, Destination, FolderDestination, ShippingLogStore};
 
 /// Where a run printed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -279,7 +287,7 @@ pub type LineStream = BoxStream<'static, Result<LogLine, LogError>>;
 /// Keeps what runs printed.
 ///
 /// Appends of one caller who waits for each stay in order. What was appended when an append returned is seen by readers
-/// (a buffering store makes them wait a little), and survives the end of this process.
+/// (a [`BufferedLogStore`] makes them wait a little), and survives the end of this process.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
     /// Appends lines. An append of no lines makes the log of the run known.
@@ -305,6 +313,12 @@ pub trait LogStore: Send + Sync + 'static {
     /// Waits until what was taken lies where it shall stay: buffers are written, shipments have arrived.
     async fn flush(&self) -> Result<(), LogError> {
         Ok(())
+    }
+
+    /// Lets go of a run that this process writes to no more, whether or not it has ended: another may take it for
+    /// [abandoned](FileLogStore::abandoned) then.
+    fn release(&self, run: &RunId) {
+        let _ = run;
     }
 
     /// Appends a line to standard output.

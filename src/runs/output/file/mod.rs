@@ -223,6 +223,10 @@ impl LogStore for FileLogStore {
         }
         deleted
     }
+
+    fn release(&self, run: &RunId) {
+        self.open().remove(run);
+    }
 }
 
 /// What there is of a run. One that cannot be looked at does not hide the others.
