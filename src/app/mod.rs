@@ -16,7 +16,8 @@ use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
 use crate::processor::{Chain, DeclaredAt, Events, Middleware, ProcessorOptions, ProcessorSpec, Style};
 use crate::record::Record;
-use crate::settings::Overrides;
+use crate::runs::output::{Keeping, LogStore};
+use crate::settings::{Overrides, Settings};
 use crate::stream::current::Handle;
 use crate::stream::json::JsonStream;
 use crate::stream::{Bound, Stream, StreamSpec};
@@ -80,6 +81,8 @@ pub struct App {
     state_makers: Vec<LateState>,
     /// What runs beside the worker.
     pub(crate) beside: Vec<Beside>,
+    /// Where the output of runs goes, if not where the settings say.
+    log_store: Option<Arc<dyn LogStore>>,
     /// Mistakes made while declaring, told all at once at start.
     pub(crate) refusals: Vec<String>,
     connected: Arc<tokio::sync::OnceCell<Handle>>,
@@ -120,6 +123,7 @@ impl App {
             states: States::default(),
             state_makers: Vec::new(),
             beside: Vec::new(),
+            log_store: None,
             refusals: Vec::new(),
             connected: Arc::default(),
         }
@@ -197,6 +201,25 @@ impl App {
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middleware = self.middleware.with(middleware);
         self
+    }
+
+    /// Keeps what runs print in this store: events of `tracing` that belong to a run, and the output of its commands.
+    /// Default: setting `log_dir`, and nowhere where that is not set.
+    ///
+    /// ```
+    /// # use runnel::prelude::*;
+    /// use runnel::runs::output::FileLogStore;
+    ///
+    /// let app = App::bare("shop").log_store(FileLogStore::new("/var/log/shop"));
+    /// ```
+    pub fn log_store(mut self, store: impl LogStore) -> Self {
+        self.log_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where the output of runs goes.
+    pub(crate) fn keeping(&self, settings: &Settings) -> Result<Option<Keeping>, Failure> {
+        Keeping::of(settings, self.log_store.clone())
     }
 
     /// Adds what an attribute macro has made of a function: `.with::<printer>()`.

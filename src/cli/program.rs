@@ -13,10 +13,11 @@ use crate::broker::Broker;
 use crate::error::{Doing, Failure};
 use crate::event::EventId;
 use crate::job::JobSpec;
-use crate::logs;
+use crate::logs::{self, BesideLayer};
 use crate::nearest::did_you_mean;
 use crate::runs::Ended;
-use crate::settings::Loaded;
+use crate::runs::output::capture::filtered_layer;
+use crate::settings::{Loaded, Settings};
 use crate::stream::current::Handle;
 use crate::stream::json::JsonStream;
 use crate::worker::jobs::once::run_once;
@@ -51,7 +52,15 @@ pub fn program(app: App) -> ExitCode {
 
 fn start(matches: &ArgMatches, names: Names, app: App) -> Result<(), End> {
     let loaded = app.settings(&overrides(matches)?)?;
-    logs::install(&loaded.settings)?;
+    // Beside what is logged: what is kept of runs.
+    let captured = match app.keeping(&loaded.settings)? {
+        Some(_) => {
+            let Settings { run_log_level, run_log_format, .. } = &loaded.settings;
+            Some(Box::new(filtered_layer(run_log_level, *run_log_format)?) as BesideLayer)
+        }
+        None => None,
+    };
+    logs::install_beside(&loaded.settings, captured)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let program = Program { names, loaded, app, store: OnceCell::new() };

@@ -16,6 +16,7 @@ use crate::decide::ownership::Ownership;
 use crate::event::{EventId, Partition};
 use crate::processor::extract::States;
 use crate::processor::{Manner, ProcessorSpec};
+use crate::runs::output::Keeping;
 use crate::runs::recorder::Recorder;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
@@ -60,6 +61,8 @@ pub(crate) struct Surroundings {
     pub(crate) gate: Gate,
     pub(crate) witness: Witness,
     pub(crate) recorder: Recorder,
+    /// Where the output of tenancies goes, if it is kept.
+    pub(crate) keeping: Option<Keeping>,
     pub(crate) reports: mpsc::UnboundedSender<Halt>,
     /// Cancelled: take nothing new, finish, commit, release, leave.
     pub(crate) drain: CancellationToken,

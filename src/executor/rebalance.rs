@@ -178,9 +178,12 @@ impl Executor {
 
     /// The run that a tenancy of the partition is.
     fn run_of(&self, partition: Partition, is_ours: Arc<AtomicBool>) -> RunContext {
+        let run_id = RunId::fresh();
+        let kept = self.around.keeping.as_ref().filter(|_| self.spec.is_recorded());
         RunContext::new(RunFacts {
+            output: kept.map(|kept| kept.begin(&run_id, &self.group.processor, 1)),
             handle: self.around.handle.clone(),
-            run_id: RunId::fresh(),
+            run_id,
             task_name: self.group.processor.clone(),
             kind: TaskKind::Processor,
             partition: Some(partition.0),

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::processor::extract::Tenancy;
 use crate::processor::{Context, Manner, ProcessorSpec, Style};
 use crate::runs::Action;
+use crate::runs::output::RunEnd;
 use crate::runs::recorder::{Beginning, End, Recorder};
 use crate::stream::current;
 use crate::tasks::{Gate, Tasks};
@@ -44,11 +45,23 @@ pub(super) async fn run(opening: Opening) -> LaneEnd {
         stream = %tenancy.stream, partition = %tenancy.partition, epoch = %tenancy.epoch);
     let handle = tenancy.handle.clone();
     let in_hand = tenancy.in_hand.clone();
-    let record = opening.spec.is_recorded().then(|| opening.recorder.tenancy(Beginning::of(&tenancy.run)));
+    let record = opening.spec.is_recorded().then(|| opening.recorder.tenancy(Beginning::of(&tenancy.run.0)));
     let aborted = opening.holding.abort.clone();
-    let end = in_hand.around(current::within(handle, run_here(opening)).instrument(span)).await;
+    let output = tenancy.run.0.output.clone();
+    let whole = in_hand.around(current::within(handle, run_here(opening)).instrument(span));
+    let end = match &output {
+        Some(output) => output.around(whole).await,
+        None => whole.await,
+    };
+    let told = told(&end, aborted.is_cancelled());
+    if let Some(output) = output {
+        let sealed = RunEnd { error: told.error.clone(), ..RunEnd::new(told.action.status()) };
+        if let Err(error) = output.seal(sealed).await {
+            tracing::warn!(error = %crate::error::chain(&error), "the output of a tenancy was not kept to its end");
+        }
+    }
     if let Some(record) = record {
-        record.end(told(&end, aborted.is_cancelled()));
+        record.end(told);
     }
     end
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::clock::UnixMs;
 use crate::stream::current::Handle;
 
+use super::output::{Channel, Nowhere, RunCommand, RunOutput};
 use super::{RunId, TaskKind};
 
 /// The run that a function is in: of a task, timer, crontab or job, or a tenancy of a partition.
@@ -43,6 +44,8 @@ pub(crate) struct RunFacts {
     pub(crate) started: UnixMs,
     /// Cleared when the right to run can no longer be trusted.
     pub(crate) is_ours: Arc<AtomicBool>,
+    /// Where its output goes, if it is kept.
+    pub(crate) output: Option<RunOutput>,
 }
 
 impl RunContext {
@@ -105,6 +108,37 @@ impl RunContext {
             Some(instant) => format!("{}/{}/{instant}", self.app(), facts.task_name),
             None => format!("{}/{}/{}", self.app(), facts.task_name, facts.run_id),
         }
+    }
+
+    /// Prints a line to this run's standard output. Events of `tracing` get there by themselves; what `println!` prints
+    /// does not. Where no output is kept it is logged instead.
+    pub async fn stdout(&self, line: &str) {
+        self.print(Channel::Stdout, line).await;
+    }
+
+    /// Prints a line to this run's standard error.
+    pub async fn stderr(&self, line: &str) {
+        self.print(Channel::Stderr, line).await;
+    }
+
+    async fn print(&self, channel: Channel, line: &str) {
+        let Some(output) = &self.0.output else {
+            tracing::info!(task_name = self.task_name(), %channel, "{line}");
+            return;
+        };
+        if let Err(error) = output.print(channel, line).await {
+            tracing::warn!(error = %crate::error::chain(&error), "a line of a run was not kept");
+        }
+    }
+
+    /// A child process whose output is this run's, line by line, and whose exit code is the run's. It is killed when the
+    /// run is dropped. Nothing it prints is lost: it waits while its lines cannot be written.
+    ///
+    /// # Errors
+    /// Of [`RunCommand::run`]: when it cannot be started or watched.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> RunCommand {
+        let nowhere = || RunOutput::begin(Arc::new(Nowhere), self.run_id().clone(), self.task_name(), self.attempt());
+        RunCommand::new(self.0.output.clone().unwrap_or_else(nowhere), program)
     }
 
     /// Whether this worker may still believe that it is the one to do this: that it leads, or owns the partition. Ask

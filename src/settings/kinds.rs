@@ -10,7 +10,7 @@ use crate::codec::AnyCodec;
 use crate::event::EventId;
 use crate::route::Partitioner;
 
-use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl, TaskLogPolicy};
+use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl, RunLogFormat, TaskLogPolicy};
 
 /// One kind of value.
 pub(super) trait Kind {
@@ -72,6 +72,7 @@ choices! {
         "`halt`, `quarantine` or `ignore`";
     TaskLog: TaskLogPolicy { "halt" => Halt, "quarantine" => Quarantine, "ignore" => Ignore, "off" => Off }
         "`halt`, `quarantine`, `ignore` or `off`";
+    RunLines: RunLogFormat { "text" => Text, "json" => Json } "`text` or `json`";
     Full: OnFull { "wait" => Wait, "fail" => Fail, "drop_oldest" => DropOldest } "`wait`, `fail` or `drop_oldest`";
 }
 
@@ -90,6 +91,22 @@ impl Kind for Truth {
         }
     }
     fn show(value: &bool) -> String {
+        value.to_string()
+    }
+}
+
+/// A number that may have a fraction.
+pub(super) struct Real;
+
+impl Kind for Real {
+    type Value = f64;
+    const NAME: &'static str = "number";
+    const EXPECTED: &'static str = "a number, not negative";
+    fn read(text: &str) -> Option<f64> {
+        let is_plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(['e', 'E']);
+        text.parse().ok().filter(|number: &f64| is_plain && number.is_finite())
+    }
+    fn show(value: &f64) -> String {
         value.to_string()
     }
 }

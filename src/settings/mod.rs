@@ -72,6 +72,18 @@ pub enum TaskLogPolicy {
     Off,
 }
 
+/// How events are written to the log of the run they belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RunLogFormat {
+    /// `2026-11-22T02:00:00.123Z  INFO orders: message key=value`
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
 /// When a send counts as acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -157,6 +169,22 @@ pub struct Settings {
     pub max_crashes: u32,
     /// What happens when a run cannot be written to the task log. Default: quarantine.
     pub task_log_policy: TaskLogPolicy,
+    /// Where the output of runs is kept, a folder; nothing: it is not kept, unless the app gives a store. Default: nothing.
+    pub log_dir: String,
+    /// Logs of runs are compressed so long after their end, in hours; 0: never. Default: 24.
+    pub log_compress_after_hours: f64,
+    /// Logs of runs are removed so long after their end, in days; 0: never. Default: 7.
+    pub log_ttl_days: f64,
+    /// When all logs of runs take more (GB, 1024³ bytes), the oldest of ended runs are removed; 0: no bound. Default: 10.
+    pub log_max_size_gb: f64,
+    /// Where logs of ended runs are copied to: a folder, or `s3://bucket/prefix`. Default: nowhere.
+    pub log_ship_dest: String,
+    /// Whether logs stay here after they were copied. Default: true.
+    pub log_keep_local: bool,
+    /// The least level that is kept of a run's events, or a filter like `info,noisy=warn`. Default: info.
+    pub run_log_level: String,
+    /// How events of runs are kept. Default: text.
+    pub run_log_format: RunLogFormat,
     /// Slot groups of a new stream; fixed at its creation. Default: 16.
     pub slot_groups: u32,
     /// Bytes of events a worker reads ahead. Default: 16 MiB.
@@ -206,6 +234,14 @@ impl Default for Settings {
             durability: Durability::Acked,
             max_crashes: 3,
             task_log_policy: TaskLogPolicy::Quarantine,
+            log_dir: String::new(),
+            log_compress_after_hours: 24.0,
+            log_ttl_days: 7.0,
+            log_max_size_gb: 10.0,
+            log_ship_dest: String::new(),
+            log_keep_local: true,
+            run_log_level: "info".into(),
+            run_log_format: RunLogFormat::Text,
             slot_groups: 16,
             prefetch_bytes: 16 << 20,
             decode_limit: 64 << 20,

@@ -79,6 +79,14 @@ table! {
     durability: Acknowledged, "when a send counts as acknowledged";
     max_crashes: Count, "how often an event may kill its worker before the policy decides";
     task_log_policy: TaskLog, "what happens when a run cannot be written to the task log";
+    log_dir: Text, "where the output of runs is kept; nothing: nowhere";
+    log_compress_after_hours: Real, "hours after its end in which a run's log is compressed; 0: never";
+    log_ttl_days: Real, "days after its end in which a run's log is removed; 0: never";
+    log_max_size_gb: Real, "GB that logs may take before the oldest are removed; 0: no bound";
+    log_ship_dest: Text, "where logs of ended runs are copied to; nothing: nowhere";
+    log_keep_local: Truth, "whether logs stay here after they were copied";
+    run_log_level: Level, "the least level that is kept of a run's events";
+    run_log_format: RunLines, "how events of runs are kept";
     slot_groups: Count, "slot groups of a new stream; fixed at its creation";
     prefetch_bytes: Size, "bytes of events a worker reads ahead";
     decode_limit: Size, "the largest value after decompression";

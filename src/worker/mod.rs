@@ -114,6 +114,7 @@ impl Worker {
         let about = About::of(&self.app, names, fired.clone());
         let server_clock = self.join(&about).await?;
         let policy = settings.task_log_policy;
+        let keeping = self.app.keeping(settings)?;
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
         let mut writes = Tasks::behind(&self.gate);
         writes.start(writing);
@@ -126,6 +127,7 @@ impl Worker {
             gate: self.gate.clone(),
             witness: self.witness.clone(),
             recorder,
+            keeping,
             reports,
             drain: switches.drain.clone(),
             abort: switches.abort.clone(),
@@ -147,7 +149,11 @@ impl Worker {
         if policy != TaskLogPolicy::Off {
             let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
             let watch = CrashWatch::new(around.recorder.clone());
-            watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every));
+            watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every, around.keeping.clone()));
+        }
+        let keeping = around.keeping.clone();
+        if let Some(keeping) = keeping.clone() {
+            watching.start(keeping.tend(around.recorder.clock().clone()));
         }
         tasks.start(jobs.run());
         let mut announcing = Tasks::behind(&self.gate);
@@ -185,6 +191,9 @@ impl Worker {
         tokio::select! {
             _ = writes.next() => {}
             () = clock::sleep(GOODBYE) => {}
+        }
+        if let Some(keeping) = keeping {
+            keeping.flush(GOODBYE).await;
         }
         // Safe to drop: who is not told will notice.
         tokio::select! {
@@ -233,6 +242,7 @@ impl Worker {
             leadership,
             fired,
             recorder: around.recorder.clone(),
+            keeping: around.keeping.clone(),
             halts: halts.clone(),
             drain: around.drain.clone(),
             abort: around.abort.clone(),

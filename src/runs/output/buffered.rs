@@ -9,8 +9,8 @@ use futures::{StreamExt, stream};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::lines::pieces;
-use super::{Channel, LineStream, LogError, LogStore, RunMetadata, StoredLog, StreamOptions};
-use crate::clock;
+use super::{Channel, LineStream, LogError, LogStore, RunMetadata, StoredLog, StreamOptions, Upkeep};
+use crate::clock::{self, UnixMs};
 use crate::error::chain;
 use crate::runs::RunId;
 use crate::tasks::{Gate, Tasks};
@@ -179,6 +179,10 @@ impl LogStore for BufferedLogStore {
     async fn flush(&self) -> Result<(), LogError> {
         self.shared.flush_all().await?;
         self.shared.inner.flush().await
+    }
+
+    async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
+        self.shared.inner.tend(upkeep, now).await
     }
 
     fn release(&self, run: &RunId) {

@@ -20,18 +20,10 @@ use super::{Channel, RunOutput};
 use crate::error::Failure;
 use crate::logs::{Fields, Line, escape, plain, timestamp};
 
+pub use crate::settings::RunLogFormat;
+
 /// The target of the span of a run. Its level is ERROR, so that no filter by level hides it.
 pub const RUN_TARGET: &str = "runnel::run";
-
-/// How captured events are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RunLogFormat {
-    /// `2026-11-22T02:00:00.123Z  INFO orders: message key=value`
-    #[default]
-    Text,
-    /// A JSON object.
-    Json,
-}
 
 /// The layer that brings events of runs to their logs: those of level INFO and above, as text.
 pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> + Send + Sync + use<S> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{join, join_all};
 
-use super::{Channel, LineStream, LogError, LogStore, RunMetadata, StoredLog, StreamOptions};
+use super::{Channel, LineStream, LogError, LogStore, RunMetadata, StoredLog, StreamOptions, Upkeep};
+use crate::clock::UnixMs;
 use crate::error::chain;
 use crate::runs::RunId;
 
@@ -94,6 +95,11 @@ impl LogStore for CompositeLogStore {
     async fn flush(&self) -> Result<(), LogError> {
         let others = self.others.iter().map(|other| other.attend(other.store.flush()));
         join(self.primary.flush(), join_all(others)).await.0
+    }
+
+    async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
+        let others = self.others.iter().map(|other| other.attend(other.store.tend(upkeep, now)));
+        join(self.primary.tend(upkeep, now), join_all(others)).await.0
     }
 
     fn release(&self, run: &RunId) {

@@ -20,6 +20,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::{RunId, Status, UnknownWord};
+use crate::clock::UnixMs;
 
 mod buffered;
 pub mod capture;
@@ -27,6 +28,7 @@ mod command;
 mod composite;
 mod file;
 mod handle;
+mod keeping;
 mod lines;
 mod memory;
 #[cfg(feature = "gzip")]
@@ -37,6 +39,7 @@ pub use command::{CommandError, ExitReport, RunCommand};
 pub use composite::CompositeLogStore;
 pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
 pub use handle::{RunEnd, RunOutput};
+pub(crate) use keeping::{Keeping, Nowhere, end_of};
 pub use memory::MemoryLogStore;
 #[cfg(feature = "gzip")]
 pub use shipping::{Content, Destination, FolderDestination, ShippingLogStore};
@@ -319,6 +322,13 @@ pub trait LogStore: Send + Sync + 'static {
     /// [abandoned](FileLogStore::abandoned) then.
     fn release(&self, run: &RunId) {
         let _ = run;
+    }
+
+    /// What is to be done now and then: closes what a crash has left open, compresses and removes what is due. At the
+    /// start of a worker, and then every hour. Who keeps lines elsewhere has nothing to do.
+    async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
+        let _ = (upkeep, now);
+        Ok(())
     }
 
     /// Appends a line to standard output.

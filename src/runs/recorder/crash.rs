@@ -32,6 +32,10 @@ impl CrashWatch {
         Self(recorder)
     }
 
+    pub(crate) fn clock(&self) -> &crate::clock::ServerClock {
+        self.0.clock()
+    }
+
     /// Looks once. Answers the runs whose end it has written.
     pub(crate) async fn scan(&self) -> Result<Vec<Crashed>, Failure> {
         let shared = &*self.0.0;

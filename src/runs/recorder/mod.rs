@@ -20,7 +20,7 @@ use crate::stream::Bound;
 use crate::stream::current::Handle;
 
 use super::tasks::{TASKS, TASKS_SIZE};
-use super::{Action, Ended, EventHead, RunContext, RunEvent, RunId, TaskKind, TaskLogEvent};
+use super::{Action, Ended, EventHead, RunEvent, RunFacts, RunId, TaskKind, TaskLogEvent};
 
 mod crash;
 mod open;
@@ -74,8 +74,7 @@ pub(crate) struct Beginning {
 
 impl Beginning {
     /// Of the first activation of a run.
-    pub(crate) fn of(run: &RunContext) -> Self {
-        let facts = &*run.0;
+    pub(crate) fn of(facts: &RunFacts) -> Self {
         let instant = facts.instant.map(|instant| ("instant".to_owned(), instant.into()));
         let term = facts.term.map(|term| ("term".to_owned(), term.into()));
         Self {

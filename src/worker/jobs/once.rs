@@ -47,6 +47,7 @@ pub(crate) async fn run_once(app: &App, handle: Handle, name: &str) -> Result<En
         witness: Witness::default(),
         clock,
         recorder,
+        keeping: app.keeping(handle.settings())?,
         // Whoever asked for the run is told of it by its end.
         halts: mpsc::unbounded_channel().0,
         leadership: Leadership::nobody(),

@@ -21,6 +21,7 @@ use crate::clock::{self, ServerClock, UnixMs};
 use crate::error::chain;
 use crate::job::{Inaction, JobParts, JobSpec};
 use crate::processor::extract::States;
+use crate::runs::output::{Keeping, end_of};
 use crate::runs::recorder::{Beginning, End, Recorder, Refused};
 use crate::runs::{Cut, Ended, RunContext, RunFacts, RunId};
 use crate::stream::current::{self, Handle};
@@ -38,6 +39,8 @@ pub(crate) struct Runs {
     pub(crate) leadership: Leadership,
     pub(crate) fired: LastFired,
     pub(crate) recorder: Recorder,
+    /// Where output goes, if it is kept.
+    pub(crate) keeping: Option<Keeping>,
     /// Why the worker must end, as a sentence.
     pub(crate) halts: mpsc::UnboundedSender<String>,
     /// Cancelled: what runs has the grace period to finish.
@@ -95,28 +98,40 @@ pub(crate) struct Finished<'a> {
 impl Runs {
     /// Runs a job once.
     pub(crate) async fn run(&self, job: &JobSpec, occasion: Occasion) -> Ended {
-        let run = self.context(job, occasion);
-        let span = tracing::error_span!(target: "runnel::run", "run",
-            run_id = %run.run_id(), task_name = run.task_name(), attempt = run.attempt());
+        let mut run = self.facts(job, occasion);
+        let recording = match self.recorder.begin(Beginning::of(&run)).await {
+            Ok(recording) => recording,
+            Err(refused) => return self.not_started(&run, refused),
+        };
+        run.output = self.keeping.as_ref().map(|kept| kept.begin(&run.run_id, &run.task_name, run.attempt));
+        let run = RunContext::new(run);
+        let span = match &run.0.output {
+            Some(output) => output.span(),
+            None => tracing::error_span!(target: "runnel::run", "run",
+                run_id = %run.run_id(), task_name = run.task_name(), attempt = run.attempt()),
+        };
         let whole = async {
-            let recording = match self.recorder.begin(Beginning::of(&run)).await {
-                Ok(recording) => recording,
-                Err(refused) => return self.not_started(&run, refused),
-            };
             self.before(&run).await;
             let began = clock::now();
             let ended = self.guarded(job, &run).await;
             self.after(Finished { run: &run, ended: &ended, took: clock::now().since(began) }).await;
-            if let Err(refused) = self.recorder.end(recording, End::of(&ended)).await {
-                self.halt(refused);
-            }
             ended
         };
-        whole.instrument(span).await
+        let ended = whole.instrument(span).await;
+        if let Err(refused) = self.recorder.end(recording, End::of(&ended)).await {
+            self.halt(refused);
+        }
+        // After the task log: who follows the output to its end then finds how the run ended.
+        if let Some(output) = &run.0.output
+            && let Err(error) = output.seal(end_of(&ended)).await
+        {
+            tracing::warn!(run_id = %run.run_id(), error = %chain(&error), "the output of a run was not kept to its end");
+        }
+        ended
     }
 
-    fn context(&self, job: &JobSpec, occasion: Occasion) -> RunContext {
-        RunContext::new(RunFacts {
+    fn facts(&self, job: &JobSpec, occasion: Occasion) -> RunFacts {
+        RunFacts {
             handle: self.handle.clone(),
             run_id: RunId::fresh(),
             task_name: job.name.as_str().into(),
@@ -128,13 +143,14 @@ impl Runs {
             attempt: occasion.attempt,
             started: self.clock.now(),
             is_ours: Arc::new(AtomicBool::new(true)),
-        })
+            output: None,
+        }
     }
 
     /// A run that cannot be written down: the policy of the task log does not let it start.
-    fn not_started(&self, run: &RunContext, refused: Refused) -> Ended {
+    fn not_started(&self, run: &RunFacts, refused: Refused) -> Ended {
         let why = refused.why.clone();
-        tracing::error!(kind = %run.kind(), job = run.task_name(), %why, "the run was not started");
+        tracing::error!(kind = %run.kind, job = %run.task_name, %why, "the run was not started");
         self.halt(refused);
         Ended::NotStarted(why)
     }

@@ -22,12 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use tokio::sync::watch;
 
 use super::lines::pieces;
 use super::{Channel, LineStream, LogError, LogStore, RunMetadata, StoredLog, StreamOptions};
+use crate::clock::UnixMs;
 use crate::error::chain;
-use crate::runs::RunId;
+use crate::runs::{RunId, Status};
 use folder::{RunFolder, Runs, io_failed};
 use reading::{Bell, blocking};
 
@@ -222,6 +224,25 @@ impl LogStore for FileLogStore {
             *writing.files.lock().await = None;
         }
         deleted
+    }
+
+    async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
+        for left in self.abandoned().await? {
+            let at = i64::try_from(now).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
+            let begun = left.metadata.unwrap_or_else(|| RunMetadata::begun(left.run_id.clone(), "", 1, at));
+            self.write_metadata(&left.run_id, &begun.ended(Status::Crashed, at)).await?;
+            self.release(&left.run_id);
+        }
+        let done = self.maintain(upkeep, now).await?;
+        if !done.compressed.is_empty() || !done.deleted.is_empty() {
+            tracing::info!(
+                compressed = done.compressed.len(),
+                deleted = done.deleted.len(),
+                bytes = done.bytes,
+                "logs of runs tidied up"
+            );
+        }
+        Ok(())
     }
 
     fn release(&self, run: &RunId) {

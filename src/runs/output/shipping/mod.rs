@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard, mpsc, watch};
 
-use super::{Channel, LineStream, LogError, LogLine, LogStore, RunMetadata, StoredLog, StreamOptions};
-use crate::clock;
+use super::{Channel, LineStream, LogError, LogLine, LogStore, RunMetadata, StoredLog, StreamOptions, Upkeep};
+use crate::clock::{self, UnixMs};
 use crate::error::chain;
 use crate::runs::RunId;
 use crate::tasks::{Gate, Tasks};
@@ -262,6 +262,11 @@ impl LogStore for ShippingLogStore {
         // The sender is ours, so it cannot be gone.
         let _ = waiting.wait_for(HashSet::is_empty).await;
         Ok(())
+    }
+
+    async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
+        self.shared.local.tend(upkeep, now).await?;
+        self.ship_all().await
     }
 
     fn release(&self, run: &RunId) {
