@@ -13,7 +13,8 @@ use runnel::{Delivery, Missed};
 const WORK: Duration = Duration::from_millis(300);
 
 async fn strike(run: RunContext) -> Result<()> {
-    let instant = run.instant().ok_or("a crontab has instants")?.timestamp();
+    // Asked for by `jobs run`, it has no instant of its own.
+    let instant = run.instant().unwrap_or(run.started()).timestamp();
     let line = format!("{} {instant} {} {}\n", run.task_name(), run.term().unwrap_or_default(), std::process::id());
     // One write of a short line: several processes may share the file.
     match std::env::var_os("CLOCKWORK_LOG") {

@@ -244,3 +244,21 @@ async fn a_crontab_in_quarantine_stops_for_the_fleet() {
 
     assert_eq!(instants(&shop, "fails"), ["00:01:00"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instant_that_cannot_be_written_to_the_task_log_is_tried_again_where_it_must_run_at_least_once() {
+    let mut app = App::bare("shop");
+    app.crontab("* * * * *", async || ()).name("minutely").on_leader().delivery(Delivery::AtLeastOnce);
+    let mut shop = TestApp::at("2026-01-01T00:00:30Z", app).await;
+    shop.advance_to("2026-01-01T00:00:59.900Z").await;
+
+    for _ in 0..6 {
+        shop.worker("worker-1").link().next_fault(Operation::Run, Fault::Unavailable);
+    }
+    shop.advance_to("2026-01-01T00:01:30Z").await;
+
+    assert_eq!(instants(&shop, "minutely"), ["00:01:00"]);
+    let run = &shop.fired("minutely")[0];
+    assert_eq!(run.outcome, Some(Ended::Success));
+    assert!(run.started > run.instant.unwrap(), "it was refused at first: {run:?}");
+}

@@ -111,3 +111,28 @@ async fn each_instant_of_the_fleet_fires_as_promised_while_leaders_are_killed() 
         }
     }
 }
+
+#[test]
+fn a_program_lists_its_own_jobs_with_instants_to_come_and_runs_one_when_asked() {
+    let fleet = Fleet::open(0);
+    let clockwork = |arguments: &[&str]| {
+        let mut command = Command::new(example("clockwork"));
+        command.args(arguments).env("RUNNEL_REDIS_URL", fleet.server.url());
+        let output = command.env("CLOCKWORK_LOG", fleet.room.path().join("fired")).output();
+        let output = output.expect("the example can be started");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+
+    let (listed, jobs) = clockwork(&["jobs", "list", "--next", "3", "--output", "json"]);
+    let (ran, told) = clockwork(&["jobs", "run", "at_most_once", "--output", "json"]);
+    let (misspelt, _) = clockwork(&["jobs", "run", "at_least_twice"]);
+
+    assert_eq!((listed, ran, misspelt), (Some(0), Some(0), Some(3)));
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).expect("it is JSON");
+    let first = &jobs[0];
+    assert_eq!((&first["name"], &first["runs_on"]), (&"at_least_once".into(), &"leader".into()));
+    assert_eq!((&first["schedule"], &first["timezone"]), (&"* * * * * *".into(), &"UTC".into()));
+    assert_eq!(first["next"].as_array().map(Vec::len), Some(3));
+    assert!(told.contains(r#""action":"success""#), "{told}");
+    assert_eq!(fleet.fired("at_most_once").len(), 1);
+}

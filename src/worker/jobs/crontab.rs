@@ -12,13 +12,17 @@
 use std::time::Duration;
 
 use crate::broker::{ClaimKind, JobEntry, Term};
-use crate::clock::UnixMs;
+use crate::clock::{self, UnixMs};
 use crate::decide::schedule::{Delivery, Missed, Schedule};
 use crate::runs::{Cut, Ended};
 
 use super::Stage;
 use super::fleet::Got;
 use super::run::Occasion;
+
+/// The pauses between tries to start what must be run at least once, and cannot be written to the task log.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a crontab is.
 #[derive(Clone, Debug)]
@@ -143,13 +147,26 @@ impl Stage {
         self.claimed(calendar, instant, Occasion::at(instant, term)).await
     }
 
+    /// Runs an instant that is ours, and closes it when its run has ended.
     async fn claimed(&self, calendar: &Calendar, instant: UnixMs, occasion: Occasion) -> Result<(), Over> {
-        let ended = self.runs.run(&self.job, occasion).await;
+        let at_least_once = occasion.term.filter(|_| calendar.claim() == ClaimKind::Open);
+        let mut pause = PAUSE;
+        let ended = loop {
+            let ended = self.runs.run(&self.job, occasion).await;
+            // What could not be started has not been run once.
+            if !matches!(ended, Ended::NotStarted(_)) || at_least_once.is_none() {
+                break ended;
+            }
+            if !self.waits(at_least_once, clock::sleep(pause)).await {
+                return Err(Over);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
         // What was cut short by a drain or another leader has not ended: its claim stays open for the next term.
         if matches!(ended, Ended::Terminated(Cut::Drained | Cut::Deposed)) {
             return Err(Over);
         }
-        if let (Some(term), ClaimKind::Open) = (occasion.term, calendar.claim()) {
+        if let Some(term) = at_least_once {
             self.close(instant, term).await;
         }
         self.judge(&ended).await;

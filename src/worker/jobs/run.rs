@@ -199,6 +199,10 @@ impl Runs {
     }
 
     async fn raced(&self, job: &JobSpec, run: &RunContext) -> Ended {
+        // Writing down that it starts may have taken longer than the term.
+        if run.term().is_some_and(|term| !self.leadership.may_start(Term(term))) {
+            return Ended::Terminated(Cut::Deposed);
+        }
         let future = match job.call.call(&JobParts { run, states: &self.states }) {
             Ok(future) => future,
             Err(error) => return failed(&error),

@@ -44,16 +44,10 @@ impl Stops {
         self.0.borrow().allows(job)
     }
 
-    /// Waits until the job may run. Answers whether that took a wait.
+    /// Waits until the job may run.
     pub(super) async fn allowed(&self, job: &str) {
         let mut known = self.0.subscribe();
         known.wait_for(|known| known.allows(job)).await.expect("the sender lives in `self`");
-    }
-
-    /// Waits until the job may not run.
-    pub(super) async fn forbidden(&self, job: &str) {
-        let mut known = self.0.subscribe();
-        known.wait_for(|known| !known.allows(job)).await.expect("the sender lives in `self`");
     }
 
     /// Asks for ever; those of `jobs` that are stopped or go on are said.

@@ -184,3 +184,47 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: UnixMs = 1_000_000;
+
+    fn each_second(overlap: Overlap, jitter: u64) -> Every {
+        Every { interval: Duration::from_secs(1), jitter: Duration::from_millis(jitter), overlap }
+    }
+
+    fn after(every: Every, last: u64, now: u64) -> Tick {
+        every.after(&every.grid(ORIGIN), ORIGIN + last, ORIGIN + now).unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_slept_for_a_day_goes_on_with_the_next_tick() {
+        let day = 24 * 3_600_000;
+
+        let tick = after(each_second(Overlap::Skip, 0), 5_000, day + 500);
+
+        assert_eq!(tick, Tick { instant: ORIGIN + day + 1_000, at: ORIGIN + day + 1_000, skipped: 86_395 });
+    }
+
+    #[test]
+    fn ticks_that_wait_are_run_at_once_and_not_without_end() {
+        let queue = each_second(Overlap::Queue, 0);
+        assert_eq!(after(queue, 5_000, 9_500), Tick { instant: ORIGIN + 6_000, at: ORIGIN + 6_000, skipped: 0 });
+
+        let late = after(queue, 5_000, 3_600_500);
+
+        assert_eq!((late.instant, late.skipped), (ORIGIN + 2_601_000, 2_595), "the newest thousand are kept");
+    }
+
+    #[test]
+    fn a_tick_whose_jitter_is_not_over_is_still_to_come() {
+        for _ in 0..1_000 {
+            let tick = after(each_second(Overlap::Skip, 900), 5_000, 6_400);
+
+            assert!(tick.at >= ORIGIN + 6_400 && tick.at <= tick.instant + 900, "{tick:?}");
+            assert!([6_000, 7_000].contains(&(tick.instant - ORIGIN)), "{tick:?}");
+        }
+    }
+}
