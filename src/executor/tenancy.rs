@@ -11,7 +11,7 @@ use crate::clock;
 use crate::processor::extract::Tenancy;
 use crate::processor::{Context, Manner, ProcessorSpec, Style};
 use crate::runs::Action;
-use crate::runs::output::RunEnd;
+use crate::runs::output::{RunEnd, RunOutput};
 use crate::runs::recorder::{Beginning, End, Recorder};
 use crate::stream::current;
 use crate::tasks::{Gate, Tasks};
@@ -41,18 +41,16 @@ pub(super) struct Opening {
 /// Runs it to its end. Dropping it drops everything of it; nothing is released then.
 pub(super) async fn run(opening: Opening) -> LaneEnd {
     let tenancy = &opening.tenancy;
-    let span = tracing::info_span!("partition", worker = %tenancy.worker, processor = %tenancy.processor,
+    let output = tenancy.run.0.output.clone();
+    // Within that of the run, so that what is logged here finds its way there.
+    let run_span = output.as_ref().map_or_else(tracing::Span::none, RunOutput::span);
+    let span = tracing::info_span!(parent: &run_span, "partition", worker = %tenancy.worker, processor = %tenancy.processor,
         stream = %tenancy.stream, partition = %tenancy.partition, epoch = %tenancy.epoch);
     let handle = tenancy.handle.clone();
     let in_hand = tenancy.in_hand.clone();
     let record = opening.spec.is_recorded().then(|| opening.recorder.tenancy(Beginning::of(&tenancy.run.0)));
     let aborted = opening.holding.abort.clone();
-    let output = tenancy.run.0.output.clone();
-    let whole = in_hand.around(current::within(handle, run_here(opening)).instrument(span));
-    let end = match &output {
-        Some(output) => output.around(whole).await,
-        None => whole.await,
-    };
+    let end = in_hand.around(current::within(handle, run_here(opening)).instrument(span)).await;
     let told = told(&end, aborted.is_cancelled());
     if let Some(output) = output {
         let sealed = RunEnd { error: told.error.clone(), ..RunEnd::new(told.action.status()) };

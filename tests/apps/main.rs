@@ -8,6 +8,7 @@ mod leader;
 mod loops;
 mod main_job;
 mod operators;
+mod output;
 mod shop;
 mod start;
 mod tasks;

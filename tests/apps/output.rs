@@ -1,0 +1,129 @@
+//! What runs print: events of `tracing`, lines and commands of a run are kept under its id, with how it ended.
+
+use runnel::prelude::*;
+use runnel::runs::output::{Channel, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
+use runnel::runs::{RunId, Status};
+use runnel::testing::TestApp;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::shop::{MS, SECOND, order, orders};
+
+/// Events of this thread reach the runs they belong to; tests of this binary run one thread each.
+fn captured() -> tracing::subscriber::DefaultGuard {
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(capture::layer()))
+}
+
+/// The runs of a task that have ended, in the order of their ids: that of their begin.
+async fn ended(logs: &MemoryLogStore, task: &str) -> Vec<RunMetadata> {
+    let all = logs.list().await.unwrap().into_iter().filter_map(|stored| stored.metadata);
+    all.filter(|run| run.task_name == task && run.has_ended()).collect()
+}
+
+async fn lines(logs: &MemoryLogStore, run: &RunId, channel: Channel) -> Vec<String> {
+    use futures::TryStreamExt;
+    let read: Vec<_> = logs.stream(run, channel, StreamOptions::default()).try_collect().await.unwrap();
+    read.into_iter().map(|line| line.text).collect()
+}
+
+async fn after_one_tick(app: App) -> TestApp {
+    let shop = TestApp::start(app).await;
+    shop.advance(SECOND * 3 / 2).await;
+    shop
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_and_lines_of_a_run_are_kept_under_its_id() {
+    let _guard = captured();
+    let logs = MemoryLogStore::default();
+    let mut app = App::bare("shop").log_store(logs.clone());
+    let ping = async |run: RunContext| -> Result<()> {
+        tracing::info!(users = 5, "building");
+        run.stdout("by hand").await;
+        tracing::warn!("nearly empty");
+        runnel::spawn(async { tracing::info!("from a task") }).await?;
+        Ok(())
+    };
+    app.timer(SECOND, ping).name("ping");
+
+    after_one_tick(app).await;
+
+    let runs = ended(&logs, "ping").await;
+    assert_eq!((runs.len(), runs[0].status, runs[0].attempt), (1, Status::Success, 1));
+    let out = lines(&logs, &runs[0].run_id, Channel::Stdout).await;
+    assert!(out[0].ends_with("building users=5"), "{out:?}");
+    assert_eq!(out[1], "by hand");
+    assert!(out[2].ends_with("from a task"), "{out:?}");
+    let err = lines(&logs, &runs[0].run_id, Channel::Stderr).await;
+    assert!(err[0].contains("WARN") && err[0].ends_with("nearly empty"), "{err:?}");
+}
+
+/// In real time: no clock of ours hurries a child process.
+#[tokio::test]
+async fn a_failed_run_says_why_and_where_its_command_ended() {
+    let logs = MemoryLogStore::default();
+    let mut app = App::bare("shop").log_store(logs.clone());
+    let load = async |run: RunContext| -> Result<()> {
+        let report = run.command("sh").arg("-c").arg("echo loading; echo oh no >&2; exit 3").run().await?;
+        report.checked()?;
+        Ok(())
+    };
+    app.timer(50 * MS, load).name("load");
+    let shop = TestApp::start(app).await;
+
+    let mut runs = ended(&logs, "load").await;
+    while runs.is_empty() {
+        shop.advance(20 * MS).await;
+        runs = ended(&logs, "load").await;
+    }
+
+    assert_eq!((runs[0].status, runs[0].exit_code), (Status::Fail, Some(3)));
+    assert!(runs[0].error.as_deref().is_some_and(|error| error.contains("sh")), "{:?}", runs[0].error);
+    assert_eq!(lines(&logs, &runs[0].run_id, Channel::Stdout).await, ["loading"]);
+    assert_eq!(lines(&logs, &runs[0].run_id, Channel::Stderr).await, ["oh no"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenancy_is_a_run_whose_handlers_print_into_its_log() {
+    let _guard = captured();
+    let logs = MemoryLogStore::default();
+    let (mut app, orders) = (App::bare("shop").log_store(logs.clone()), orders().partitions(1));
+    app.processor(&orders, async |_: crate::shop::Order, run: RunContext| {
+        tracing::info!(run = %run.run_id(), "sold");
+    })
+    .name("billing");
+    let mut shop = TestApp::start(app).await;
+    shop.send(&orders, order("a", 1)).await;
+    shop.until_idle().await;
+
+    shop.drain().await;
+
+    let runs = ended(&logs, "billing").await;
+    assert_eq!((runs.len(), runs[0].status), (1, Status::Success));
+    let out = lines(&logs, &runs[0].run_id, Channel::Stdout).await;
+    assert!(
+        out.iter().any(|line| line.contains(" sold ") && line.ends_with(&format!("run={}", runs[0].run_id))),
+        "{out:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_of_a_crashed_run_is_closed_so_that_followers_end() {
+    let logs = MemoryLogStore::default();
+    let mut app = App::bare("shop").log_store(logs.clone());
+    app.timer(SECOND, async |run: RunContext| {
+        run.stdout("begun").await;
+        std::future::pending::<()>().await
+    })
+    .name("endless");
+    let mut shop = TestApp::start(app).await;
+    shop.advance(2 * SECOND).await;
+    let begun = logs.list().await.unwrap().remove(0);
+    shop.add_worker("worker-2").await;
+
+    shop.crash("worker-1");
+    shop.advance(60 * SECOND).await;
+
+    let run = logs.read_metadata(&begun.run_id).await.unwrap().unwrap();
+    assert_eq!((run.status, run.exit_code), (Status::Crashed, None));
+    assert_eq!(lines(&logs, &run.run_id, Channel::Stdout).await, ["begun"]);
+}
