@@ -163,7 +163,7 @@ impl Turn {
 
     /// Settles a unit whose middleware has ended, unless that failed. Nothing is awaited here.
     pub(super) fn settle(&mut self, mut hand: Hand, end: End) -> Result<(), (Hand, Fault)> {
-        hand.leave_out(&end.removed);
+        hand.leave_out(&end.removed, end.outcome.is_err());
         match end.outcome {
             Ok(Settled::Handled) if end.is_called => self.lane.handled(&hand),
             Ok(_) => self.lane.passed(&hand),

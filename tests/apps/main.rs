@@ -3,10 +3,12 @@
 
 mod crashes;
 mod crontabs;
+mod dead_letters;
 mod draining;
 mod leader;
 mod loops;
 mod main_job;
+mod middleware;
 mod operators;
 mod shop;
 mod start;

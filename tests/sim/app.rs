@@ -102,7 +102,11 @@ fn declare_processor(app: &mut App, orders: &Stream<Order>, drawn: &Drawn, share
             })
         }),
     };
-    declared.name(drawn.name).exception_policy(drawn.policy).retry(drawn.attempts, millis(10), millis(200));
+    let declared =
+        declared.name(drawn.name).exception_policy(drawn.policy).retry(drawn.attempts, millis(10), millis(200));
+    if drawn.keeps_letters {
+        declared.dead_letter();
+    }
 }
 
 /// Gives some events up by itself, and returns early now and then.

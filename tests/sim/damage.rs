@@ -94,6 +94,12 @@ fn an_end_that_is_missing_is_told() {
 }
 
 #[test]
+fn a_letter_that_is_missing_or_doubled_is_told() {
+    unnoticed("dropped letters", drops(|fact| matches!(fact, Fact::Lettered { .. })));
+    unnoticed("doubled letters", doubles(|fact| matches!(fact, Fact::Lettered { .. })));
+}
+
+#[test]
 fn a_failure_that_is_missing_before_a_new_try_is_told() {
     unnoticed("dropped failures", |facts, at| {
         let Fact::Failed { hand, ids } = facts[at].clone() else { return false };
