@@ -10,6 +10,7 @@ mod loops;
 mod main_job;
 mod middleware;
 mod operators;
+mod retried_letters;
 mod shop;
 mod start;
 mod tasks;

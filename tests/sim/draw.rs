@@ -40,6 +40,8 @@ pub struct Drawn {
     pub policy: ExceptionPolicy,
     /// What is given up is kept.
     pub keeps_letters: bool,
+    /// There is middleware around it.
+    pub is_wrapped: bool,
     pub attempts: u32,
 }
 
@@ -98,7 +100,7 @@ impl Drawn {
         let policies = [(halt, false), (quarantine, false), (ignore, false), (ignore, true)];
         let style = styles[chance.usize(..styles.len())];
         let (policy, keeps_letters) = policies[chance.usize(..policies.len())];
-        Self { name, style, policy, keeps_letters, attempts: chance.u32(1..=3) }
+        Self { name, style, policy, keeps_letters, is_wrapped: chance.bool(), attempts: chance.u32(1..=3) }
     }
 }
 
