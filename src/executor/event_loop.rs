@@ -166,7 +166,8 @@ impl Turn {
     pub(super) fn settle(&mut self, mut hand: Hand, end: End) -> Result<(), (Hand, Fault)> {
         hand.leave_out(&end.removed, end.outcome.is_err());
         match end.outcome {
-            Ok(Settled::Handled) if end.is_called => self.lane.handled(&hand),
+            // Also what it has skipped: it was given that.
+            Ok(_) if end.is_called => self.lane.handled(&hand),
             Ok(_) => self.lane.passed(&hand),
             Err(error) => return Err((hand, Fault { error, is_final: false })),
         }
