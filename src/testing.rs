@@ -25,19 +25,17 @@
 //! With `start_paused` time stands still while something runs and jumps to the next timer when nothing does, so waits
 //! and backoffs take no time. Without it everything works in real time.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::app::App;
 use crate::broker::memory::{Memory, MemoryBroker, Step};
-use crate::broker::{Broker, Group, Intervention, PartitionSurvey, Place, StopKind};
+use crate::broker::{Broker, Group, Intervention, PartitionSurvey, Place};
 use crate::clock;
 use crate::error::Failure;
 use crate::event::{EventId, Partition};
 use crate::processor::ProcessorSpec;
-pub use crate::processor::dead_letter::{Letter, LetterAbout};
 use crate::record::Record;
 use crate::settings::{Overrides, Settings};
 use crate::stream::current::{self, Handle};
@@ -47,8 +45,10 @@ use crate::witness::{Sight, Witness};
 use crate::worker::{Switches, Worker};
 
 mod fleet;
+mod outcomes;
 mod worker;
 
+pub use crate::processor::dead_letter::{Letter, LetterAbout};
 pub use crate::witness::{Fired, Seen, What};
 
 /// An app that runs in this process, on a store of its own.
@@ -302,86 +302,6 @@ impl TestApp {
     fn spec(&self, processor: &str) -> &ProcessorSpec {
         let found = self.app.processors.iter().find(|spec| spec.name == processor);
         found.unwrap_or_else(|| panic!("the app has no processor `{processor}`"))
-    }
-
-    fn of(&self, processor: &str, is_it: impl Fn(&What) -> bool) -> Vec<At> {
-        let seen = self.seen();
-        let matching = seen.iter().filter(|seen| &*seen.processor == processor && is_it(&seen.what));
-        matching.flat_map(|seen| seen.ids.iter().map(|id| (seen.partition, *id))).collect()
-    }
-
-    /// The events that a processor has handled, in the order of handling; those handled twice are there twice.
-    pub fn settled(&self, processor: &str) -> Vec<At> {
-        self.of(processor, |what| matches!(what, What::Handled))
-    }
-
-    /// The failed tries of a processor's events, each with its error.
-    pub fn failed(&self, processor: &str) -> Vec<(At, String)> {
-        let seen = self.seen();
-        let failed = seen.iter().filter(|seen| &*seen.processor == processor).filter_map(|seen| match &seen.what {
-            What::Failed { error } => Some(((seen.partition, *seen.ids.first()?), error.clone())),
-            _ => None,
-        });
-        failed.collect()
-    }
-
-    /// The events that a processor has given up by the policy IGNORE.
-    pub fn ignored(&self, processor: &str) -> Vec<At> {
-        self.of(processor, |what| matches!(what, What::Ignored))
-    }
-
-    /// The events that were settled without a processor's function: filtered by a middleware, or put back for another one.
-    pub fn passed(&self, processor: &str) -> Vec<At> {
-        self.of(processor, |what| matches!(what, What::Passed))
-    }
-
-    /// What lies in the store of the events that a processor has given up, by partition and in order.
-    ///
-    /// # Panics
-    /// If the store cannot be asked just now, or something else than a letter lies there.
-    pub async fn dead(&self, processor: &str) -> Vec<Letter> {
-        let mut letters = Vec::new();
-        let outlet =
-            self.handle.outlet(&self.spec(processor).stream).await.unwrap_or_else(|problem| panic!("{problem}"));
-        let dead = Arc::new(outlet.stream().dead_letters());
-        for partition in (0..dead.partitions).map(Partition) {
-            let all = (EventId::ZERO, EventId::MAX, usize::MAX);
-            let entries = self.handle.broker().range(&dead, partition, all.0, all.1, all.2, false).await;
-            for entry in entries.unwrap_or_else(|problem| panic!("{problem}")) {
-                letters.push(Letter::read(&entry).unwrap_or_else(|problem| panic!("{problem}")));
-            }
-        }
-        letters.retain(|letter| letter.about.processor == processor);
-        letters
-    }
-
-    /// The events at which a processor's partitions are halted now.
-    pub async fn halted(&self, processor: &str) -> BTreeSet<At> {
-        self.stopped(processor, StopKind::Halted).await
-    }
-
-    /// The events at which a processor's partitions are quarantined now.
-    pub async fn quarantined(&self, processor: &str) -> BTreeSet<At> {
-        self.stopped(processor, StopKind::Quarantined).await
-    }
-
-    async fn stopped(&self, processor: &str, kind: StopKind) -> BTreeSet<At> {
-        let spec = self.spec(processor);
-        let mut stopped = BTreeSet::new();
-        for partition in self.survey(&spec.stream).await {
-            let fences = partition
-                .groups
-                .iter()
-                .filter(|group| group.name == processor)
-                .filter_map(|group| group.fence.as_ref());
-            stopped.extend(
-                fences
-                    .filter_map(|fence| fence.stop.as_ref())
-                    .filter(|s| s.kind == kind)
-                    .map(|s| (partition.partition, s.at)),
-            );
-        }
-        stopped
     }
 
     /// Drains all workers and answers how each ended.

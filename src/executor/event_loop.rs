@@ -138,11 +138,12 @@ impl Turn {
             self.lane.handled(&in_hand.hand);
             return Some(Closed::Settled(None));
         };
-        let is_final = fault.as_ref().is_some_and(|fault| fault.is_final);
-        let (told, left) = match (in_hand.is_skipped, fault) {
-            (true, fault) => (Ok(Settled::Passed), fault),
-            (false, None) => (Ok(Settled::Handled), None),
-            (false, Some(fault)) => (Err(fault.error), None),
+        // What was skipped, or left behind by asking for more, is not what a failure is about.
+        let is_about_it = !in_hand.is_skipped && !wrapped.is_told();
+        let is_final = is_about_it && fault.as_ref().is_some_and(|fault| fault.is_final);
+        let (told, left) = match fault {
+            Some(fault) if is_about_it => (Err(fault.error), None),
+            fault => (Ok(if in_hand.is_skipped { Settled::Passed } else { Settled::Handled }), fault),
         };
         wrapped.tell(|| told);
         let abort = self.lane.holding.abort.clone();
@@ -163,9 +164,10 @@ impl Turn {
 
     /// Settles a unit whose middleware has ended, unless that failed. Nothing is awaited here.
     pub(super) fn settle(&mut self, mut hand: Hand, end: End) -> Result<(), (Hand, Fault)> {
-        hand.leave_out(&end.removed);
+        hand.leave_out(&end.removed, end.outcome.is_err());
         match end.outcome {
-            Ok(Settled::Handled) if end.is_called => self.lane.handled(&hand),
+            // Also what it has skipped: it was given that.
+            Ok(_) if end.is_called => self.lane.handled(&hand),
             Ok(_) => self.lane.passed(&hand),
             Err(error) => return Err((hand, Fault { error, is_final: false })),
         }

@@ -78,8 +78,11 @@ impl Hand {
         self.ids.iter().copied().filter(|id| !self.is_uncalled(*id)).collect()
     }
 
-    /// A middleware has taken these from it.
-    pub(super) fn leave_out(&mut self, removed: &[EventId]) {
+    /// A middleware has taken these from it. A failure is somebody's: where nothing is left, it is everybody's.
+    pub(super) fn leave_out(&mut self, removed: &[EventId], has_failed: bool) {
+        if has_failed && self.uncalled.len() + removed.len() >= self.ids.len() {
+            return;
+        }
         self.uncalled.extend_from_slice(removed);
         self.uncalled.sort_unstable();
     }

@@ -67,9 +67,9 @@ async fn try_once(lane: &mut Lane, call: &dyn Call, chain: &Chain, hand: &mut Ha
     }
     let mut unit = Unit::new(context, given, call.takes_batches());
     let tried = bounded(lane, run_within(chain, call, &mut unit)).await;
-    hand.leave_out(unit.removed());
+    hand.leave_out(unit.removed(), tried.is_err());
     match tried {
-        Ok(Settled::Handled) if unit.is_called() => Try::Done,
+        Ok(_) if unit.is_called() => Try::Done,
         Ok(_) => Try::Passed,
         Err(tried) => tried,
     }

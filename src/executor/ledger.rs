@@ -70,7 +70,7 @@ impl Ledger {
     pub(super) fn new(place: Place, fence: Fence, server: u64, letters_limit: u64, owned: &Owned) -> Self {
         let book = Book {
             settlement: Settlement::new(owned.position, owned.done.iter().copied()),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(letters_limit),
             is_crowded: false,
             entries_read: owned.entries_read,
             seen: owned.seen.max(owned.position),

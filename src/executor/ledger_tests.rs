@@ -72,8 +72,8 @@ fn a_batch_with_more_letters_than_one_commit_takes_is_settled_in_several() {
 
     ledger.started(ids[599]);
     ledger.given_up(ids[599], Piece::of(&ids, ids.iter().map(letter).collect()), false);
-    let first = ledger.take().unwrap();
     assert!(!ledger.may_start(), "the rest comes before anything else");
+    let first = ledger.take().unwrap();
     assert_eq!(ledger.applied(), Call::Now);
     let second = ledger.take().unwrap();
 

@@ -8,7 +8,10 @@ use crate::broker::NewLetter;
 use crate::event::EventId;
 
 /// Letters of one commit.
-const MOST: usize = 500;
+const MOST: u64 = 500;
+/// No commit takes more than this part of what a partition may hold: it is stored as a whole, when there is room for all
+/// of it.
+const PART: u64 = 20;
 /// Their bytes; one that is larger goes alone.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -42,8 +45,9 @@ impl Piece {
 }
 
 /// Letters of one partition that are in no commit yet.
-#[derive(Default)]
 pub(super) struct Outbox {
+    /// Letters that one commit takes.
+    most: usize,
     /// These go with the next commit.
     ready: Vec<NewLetter>,
     bytes: usize,
@@ -51,6 +55,12 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// For a partition that may hold so many letters.
+    pub(super) fn new(limit: u64) -> Self {
+        let most = (limit / PART).clamp(1, MOST) as usize;
+        Self { most, ready: Vec::new(), bytes: 0, waiting: VecDeque::new() }
+    }
+
     /// Takes letters; they go behind those that wait.
     pub(super) fn put(&mut self, pieces: Vec<Piece>) {
         self.waiting.extend(pieces);
@@ -59,7 +69,7 @@ impl Outbox {
     /// The next piece that goes with the next commit, if it still fits: what it settles is settled now.
     pub(super) fn next(&mut self) -> Option<(EventId, u64)> {
         let size = self.waiting.front()?.size();
-        let fits = self.ready.is_empty() || (self.ready.len() < MOST && self.bytes + size <= MOST_BYTES);
+        let fits = self.ready.is_empty() || (self.ready.len() < self.most && self.bytes + size <= MOST_BYTES);
         let piece = fits.then(|| self.waiting.pop_front())??;
         self.bytes += size;
         self.ready.push(piece.letter);
@@ -105,24 +115,30 @@ mod tests {
         .collect()
     }
 
-    fn filled(sizes: impl IntoIterator<Item = usize>) -> Outbox {
+    fn filled(limit: u64, sizes: impl IntoIterator<Item = usize>) -> Outbox {
         let letters: Vec<_> = (1..).zip(sizes).map(|(n, size)| letter(n, size)).collect();
         let unit: Vec<_> = letters.iter().map(|(id, _)| *id).collect();
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(limit);
         outbox.put(Piece::of(&unit, letters));
         outbox
     }
 
     #[test]
     fn a_commit_takes_five_hundred_letters_at_most() {
-        assert_eq!(commits(&mut filled([1; 1_200])), [500, 500, 200]);
+        assert_eq!(commits(&mut filled(10_000, [1; 1_200])), [500, 500, 200]);
     }
 
     #[test]
     fn a_commit_takes_a_megabyte_at_most_and_a_larger_letter_goes_alone() {
         let half = MOST_BYTES / 2;
 
-        assert_eq!(commits(&mut filled([half, half, 1, 3 * half, 1])), [2, 1, 1, 1]);
+        assert_eq!(commits(&mut filled(10_000, [half, half, 1, 3 * half, 1])), [2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_commit_takes_no_more_than_a_part_of_what_there_may_be() {
+        assert_eq!(commits(&mut filled(60, [1; 7])), [3, 3, 1]);
+        assert_eq!(commits(&mut filled(1, [1; 2])), [1, 1]);
     }
 
     #[test]

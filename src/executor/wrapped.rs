@@ -67,6 +67,11 @@ impl Wrapped {
         .await
     }
 
+    /// Whether it was told how the loop has ended.
+    pub(super) fn is_told(&self) -> bool {
+        self.tell.is_none()
+    }
+
     /// Tells it how the loop has ended with what it was given. Only the first word counts.
     pub(super) fn tell(&mut self, outcome: impl FnOnce() -> Outcome) {
         if let Some(tell) = self.tell.take() {

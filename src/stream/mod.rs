@@ -345,7 +345,7 @@ impl<R: Record> Bound<R> {
 
     /// What a record would be in the stream, for those who append it in a step of their own.
     pub(crate) async fn entry(&self, record: R) -> Result<(StreamRef, NewEntry), Failure> {
-        let outlet = self.handle.outlet(&self.declaration.spec).await?;
+        let outlet = self.outlet().await?;
         let entry = outlet.entry(self.declaration.key(&record), self.encode(&record)?, None)?;
         Ok((outlet.stream().clone(), entry))
     }

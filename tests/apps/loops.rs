@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use runnel::broker::{Broker, NewEntry};
-use runnel::event::Fields;
 use runnel::prelude::*;
 use runnel::testing::{TestApp, takes};
 
-use super::shop::{Order, SECOND, eventually, order, orders, orders_of_one, starts};
+use super::shop::{Order, SECOND, eventually, orders, orders_of_one, send_a_broken_order, starts};
 
 type Log = Arc<Mutex<Vec<u32>>>;
 
@@ -33,18 +31,6 @@ async fn a_loop_that_returns_early_has_settled_its_event_and_is_started_again() 
 
     assert_eq!(*log.lock().unwrap(), [0, 1, 2, 3, 4]);
     assert_eq!(shop.settled("totals").len(), 5);
-}
-
-/// Three orders of a customer, the second of which is no order.
-async fn send_a_broken_order(shop: &TestApp, orders: &Stream<Order>, processor: &str) -> EventId {
-    shop.send(orders, order("a", 0)).await;
-    let partitions = shop.memory().snapshot().partitions;
-    let partition = partitions.iter().find(|found| !found.entries.is_empty()).expect("one was sent").partition;
-    let place = shop.place(processor, partition).await;
-    let broken = NewEntry { partition, id: None, fields: Fields::from_pairs([("data", "no order")]) };
-    let appended = shop.memory().connect().append(&place.group.stream, vec![broken]).await.unwrap();
-    shop.send(orders, order("a", 2)).await;
-    *appended.ids[0].as_ref().unwrap()
 }
 
 #[tokio::test(start_paused = true)]

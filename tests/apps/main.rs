@@ -3,12 +3,15 @@
 
 mod crashes;
 mod crontabs;
+mod dead_letters;
 mod draining;
 mod leader;
 mod loops;
 mod main_job;
+mod middleware;
 mod operators;
 mod output;
+mod retried_letters;
 mod shop;
 mod start;
 mod tasks;

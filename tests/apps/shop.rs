@@ -1,6 +1,8 @@
 //! What the apps of several files sell.
 
 use runnel::broker::memory::Step;
+use runnel::broker::{Broker, NewEntry};
+use runnel::event::Fields;
 use runnel::prelude::*;
 use runnel::testing::{Moment, TestApp, What};
 
@@ -89,4 +91,16 @@ pub async fn leader(shop: &TestApp) -> String {
         shop.advance(10 * MS).await;
     }
     panic!("nobody leads");
+}
+
+/// Three orders of a customer, the second of which is no order.
+pub async fn send_a_broken_order(shop: &TestApp, orders: &Stream<Order>, processor: &str) -> EventId {
+    shop.send(orders, order("a", 0)).await;
+    let partitions = shop.memory().snapshot().partitions;
+    let partition = partitions.iter().find(|found| !found.entries.is_empty()).expect("one was sent").partition;
+    let place = shop.place(processor, partition).await;
+    let broken = NewEntry { partition, id: None, fields: Fields::from_pairs([("data", "no order")]) };
+    let appended = shop.memory().connect().append(&place.group.stream, vec![broken]).await.unwrap();
+    shop.send(orders, order("a", 2)).await;
+    *appended.ids[0].as_ref().unwrap()
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use runnel::prelude::*;
 use runnel::testing::takes;
+use runnel::{Middleware, Next, Outcome, Unit, async_trait};
 
 use super::draw::{Draw, Drawn, Style, Work, millis, work};
 use super::facts::Heard;
@@ -102,7 +103,24 @@ fn declare_processor(app: &mut App, orders: &Stream<Order>, drawn: &Drawn, share
             })
         }),
     };
-    declared.name(drawn.name).exception_policy(drawn.policy).retry(drawn.attempts, millis(10), millis(200));
+    let declared =
+        declared.name(drawn.name).exception_policy(drawn.policy).retry(drawn.attempts, millis(10), millis(200));
+    let declared = if drawn.is_wrapped { declared.middleware(Lingering) } else { declared };
+    if drawn.keeps_letters {
+        declared.dead_letter();
+    }
+}
+
+/// Takes its time once the outcome is known.
+struct Lingering;
+
+#[async_trait]
+impl Middleware for Lingering {
+    async fn handle(&self, unit: &mut Unit, next: Next<'_>) -> Outcome {
+        let outcome = next.run(unit).await;
+        takes(millis(1)).await;
+        outcome
+    }
 }
 
 /// Gives some events up by itself, and returns early now and then.

@@ -7,6 +7,8 @@
 //!   ownership starts rise, except tries of the same unit. Keys lie in one partition, so their order follows.
 //! - C4 a commit covers only what its owner has finished or given up.
 //! - C5 in a calm run nothing is finished twice, and no place changes hands without a release.
+//! - C6 a commit stores a letter for each event that it passes and that its owner gave up as a dead letter, and for no
+//!   other: so there is one of each.
 //! - C9 nothing is trimmed that some processor has not settled. Plans are replaced one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +33,7 @@ pub fn check(story: &Story) -> Vec<String> {
         twins: BTreeSet::new(),
         owned: BTreeSet::new(),
         finished: BTreeMap::new(),
+        letters: BTreeMap::new(),
         problems: Vec::new(),
     };
     for fact in &story.facts {
@@ -60,6 +63,8 @@ struct Checker<'a> {
     twins: BTreeSet<Hand>,
     owned: BTreeSet<Hand>,
     finished: BTreeMap<&'a Place, BTreeSet<u64>>,
+    /// Letters whose commit comes next.
+    letters: BTreeMap<&'a Place, Vec<EventId>>,
     problems: Vec<String>,
 }
 
@@ -68,6 +73,8 @@ struct Unit<'a> {
     seqs: &'a [u64],
     state: State,
     finished: BTreeSet<u64>,
+    /// Those of them that were given up as dead letters.
+    kept: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +90,7 @@ impl<'a> Checker<'a> {
             Fact::Started { hand, ids, seqs } => self.started(hand, ids, seqs),
             Fact::Finished { hand, ids } => self.finished(hand, ids),
             Fact::Failed { hand, ids } => self.failed(hand, ids),
-            Fact::GivenUp { hand, ids } => self.given_up(hand, ids),
+            Fact::GivenUp { hand, ids, are_kept } => self.given_up(hand, ids, *are_kept),
             step => self.step(step),
         }
     }
@@ -99,14 +106,14 @@ impl<'a> Checker<'a> {
         if !ids.is_sorted() {
             self.problems.push(format!("C3 {}: a unit is not in order: {ids:?}", who()));
         }
-        let mut finished = BTreeSet::new();
+        let (mut finished, mut kept) = (BTreeSet::new(), BTreeSet::new());
         if let Some(before) = self.units.remove(hand) {
             let rises = before.ids.last().is_some_and(|last| last < first);
             let again = before.state == State::Failed && before.ids.first() == Some(first);
             if !rises && !again && !self.twins.contains(hand) {
                 self.problems.push(format!("C3 {}: {first} was started after {:?}", who(), before.ids));
             }
-            finished = before.finished;
+            (finished, kept) = (before.finished, before.kept);
         }
         for (&id, &seq) in ids.iter().zip(seqs) {
             let found = self.books.event_at(place.1, id);
@@ -124,7 +131,7 @@ impl<'a> Checker<'a> {
                 self.problems.push(format!("C5 {}: event {seq} ({id}) is started again in a calm run", who()));
             }
         }
-        self.units.insert(hand, Unit { ids, seqs, state: State::Running, finished });
+        self.units.insert(hand, Unit { ids, seqs, state: State::Running, finished, kept });
     }
 
     /// C3: everything before it is finished by somebody, or runs with it.
@@ -175,7 +182,8 @@ impl<'a> Checker<'a> {
 
     fn failed(&mut self, hand: &'a Hand, ids: &'a [EventId]) {
         // One that has killed enough workers fails without being started.
-        let fresh = || Unit { ids, seqs: &[], state: State::Running, finished: BTreeSet::new() };
+        let none = BTreeSet::new;
+        let fresh = || Unit { ids, seqs: &[], state: State::Running, finished: none(), kept: none() };
         let unit = self.units.entry(hand).or_insert_with(fresh);
         if unit.ids != ids {
             unit.ids = ids;
@@ -184,7 +192,7 @@ impl<'a> Checker<'a> {
         unit.state = State::Failed;
     }
 
-    fn given_up(&mut self, hand: &'a Hand, ids: &'a [EventId]) {
+    fn given_up(&mut self, hand: &'a Hand, ids: &'a [EventId], are_kept: bool) {
         let place = &hand.1;
         let unit = self.units.get_mut(hand);
         let Some(unit) = unit.filter(|unit| unit.ids == ids && unit.state == State::Failed) else {
@@ -199,6 +207,9 @@ impl<'a> Checker<'a> {
             seqs => seqs.to_vec(),
         };
         unit.finished.extend(&seqs);
+        if are_kept {
+            unit.kept.extend(&seqs);
+        }
         self.finished.entry(place).or_default().extend(&seqs);
     }
 
@@ -212,7 +223,11 @@ impl<'a> Checker<'a> {
                     self.twins.insert(hand);
                 }
             }
-            Fact::Committed { place, nonce, epoch, position, .. } => self.covers(place, nonce, *epoch, *position),
+            Fact::Lettered { place, ids } => self.letters.entry(place).or_default().extend(ids),
+            Fact::Committed { place, nonce, epoch, position, .. } => {
+                self.covers(place, nonce, *epoch, *position);
+                self.keeps(place, nonce, *epoch, *position);
+            }
             Fact::Intervened { place, position, .. } => {
                 if self.books.is_owned(place) {
                     self.interrupted.insert(place);
@@ -247,6 +262,25 @@ impl<'a> Checker<'a> {
             let from = self.books.position(place);
             self.problems.push(format!(
                 "C4 {worker} in epoch {epoch} of {place:?} commits from {from} to {position}: {id}, event {seq}, is not finished there"
+            ));
+        }
+    }
+
+    /// C6: the letters of this commit are those of the events that it passes and that are given up as such.
+    fn keeps(&mut self, place: &'a Place, nonce: &str, epoch: u64, position: EventId) {
+        let letters = self.letters.remove(place).unwrap_or_default();
+        let Some(worker) = self.books.worker_of(place, nonce) else { return };
+        let hand = (worker.to_owned(), place.clone(), epoch);
+        if self.twins.contains(&hand) {
+            return;
+        }
+        let kept = self.units.get(&hand).map(|unit| &unit.kept);
+        let is_kept = |seq| kept.is_some_and(|kept| kept.contains(&seq));
+        let expected: Vec<_> =
+            self.books.ahead(place, position).filter(|(_, seq)| is_kept(*seq)).map(|(id, _)| id).collect();
+        if letters != expected {
+            self.problems.push(format!(
+                "C6 {worker} in epoch {epoch} of {place:?} commits to {position} with letters of {letters:?}, and has given up {expected:?}"
             ));
         }
     }

@@ -38,6 +38,10 @@ pub struct Drawn {
     pub name: &'static str,
     pub style: Style,
     pub policy: ExceptionPolicy,
+    /// What is given up is kept.
+    pub keeps_letters: bool,
+    /// There is middleware around it.
+    pub is_wrapped: bool,
     pub attempts: u32,
 }
 
@@ -92,13 +96,11 @@ impl Drawn {
         let within = millis(chance.u64(0..60));
         let styles =
             [Style::One, Style::One, Style::Batch(most, within), Style::Loop, Style::LoopOfBatches(most, within)];
-        let policies = [ExceptionPolicy::Halt, ExceptionPolicy::Quarantine, ExceptionPolicy::Ignore];
-        Self {
-            name,
-            style: styles[chance.usize(..styles.len())],
-            policy: policies[chance.usize(..policies.len())],
-            attempts: chance.u32(1..=3),
-        }
+        let (halt, quarantine, ignore) = (ExceptionPolicy::Halt, ExceptionPolicy::Quarantine, ExceptionPolicy::Ignore);
+        let policies = [(halt, false), (quarantine, false), (ignore, false), (ignore, true)];
+        let style = styles[chance.usize(..styles.len())];
+        let (policy, keeps_letters) = policies[chance.usize(..policies.len())];
+        Self { name, style, policy, keeps_letters, is_wrapped: chance.bool(), attempts: chance.u32(1..=3) }
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Fact {
     GivenUp {
         hand: Hand,
         ids: Vec<EventId>,
+        /// As dead letters.
+        are_kept: bool,
     },
     // What the store did.
     Appended {
@@ -62,6 +64,11 @@ pub enum Fact {
         epoch: u64,
         n: u64,
         position: EventId,
+    },
+    /// Dead letters were stored with the commit that follows.
+    Lettered {
+        place: Place,
+        ids: Vec<EventId>,
     },
     Released {
         place: Place,
@@ -116,7 +123,8 @@ pub fn facts(app: &TestApp, heard: Vec<Heard>) -> Vec<Fact> {
                 }
                 What::Handled => Some(Fact::Finished { hand, ids }),
                 What::Failed { .. } => Some(Fact::Failed { hand, ids }),
-                What::Ignored => Some(Fact::GivenUp { hand, ids }),
+                What::Ignored => Some(Fact::GivenUp { hand, ids, are_kept: false }),
+                What::DeadLettered => Some(Fact::GivenUp { hand, ids, are_kept: true }),
                 // Nothing follows from it: what counts is that nobody commits beyond it.
                 _ => None,
             }
@@ -129,6 +137,12 @@ pub fn facts(app: &TestApp, heard: Vec<Heard>) -> Vec<Fact> {
 fn of_step(step: Step) -> Fact {
     let place = |place: runnel::broker::Place| (place.group.processor.to_string(), place.partition.0);
     match step {
+        // What workers note of their runs lies in streams of its own.
+        Step::Appended { stream, .. } | Step::Trimmed { stream, .. } | Step::TailLost { stream, .. }
+            if stream != "orders" =>
+        {
+            Fact::Other
+        }
         Step::Appended { partition: Partition(partition), id, fields, .. } => {
             Fact::Appended { partition, id, seq: seq_of(&fields) }
         }
@@ -138,6 +152,9 @@ fn of_step(step: Step) -> Fact {
         }
         Step::Committed { place: at_place, nonce, epoch, n, position, .. } => {
             Fact::Committed { place: place(at_place), nonce, epoch: epoch.0, n, position }
+        }
+        Step::Lettered { place: at_place, letters, .. } => {
+            Fact::Lettered { place: place(at_place), ids: letters.into_iter().map(|(event, _)| event).collect() }
         }
         Step::Released { place: at_place, nonce, epoch, .. } => {
             Fact::Released { place: place(at_place), nonce, epoch: epoch.0 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
-use runnel::broker::memory::{Checkpoint, Faults};
+use runnel::broker::memory::{Checkpoint, Faults, PartitionSnapshot};
 use runnel::broker::{Intervention, Place, Start};
 use runnel::clock::{self, Instant};
 use runnel::prelude::*;
@@ -235,7 +235,7 @@ impl<'a> World<'a> {
 
     /// How many events of a partition no processor has committed.
     fn open_events(&self, partition: Partition) -> usize {
-        let partitions = self.app.memory().snapshot().partitions;
+        let partitions = self.partitions();
         let Some(found) = partitions.iter().find(|found| found.partition == partition) else { return 0 };
         let furthest = found.fences.iter().map(|(_, fence, _)| fence.position).max().unwrap_or_default();
         found.entries.iter().filter(|(id, _)| *id > furthest).count()
@@ -246,7 +246,7 @@ impl<'a> World<'a> {
     }
 
     fn positions(&self) -> BTreeMap<(String, u32), EventId> {
-        let partitions = self.app.memory().snapshot().partitions;
+        let partitions = self.partitions();
         let fences = partitions.iter().flat_map(|p| p.fences.iter().map(move |(name, fence, _)| (p, name, fence)));
         fences.map(|(p, name, fence)| ((name.clone(), p.partition.0), fence.position)).collect()
     }
@@ -311,7 +311,7 @@ impl<'a> World<'a> {
         if self.joined > before {
             self.app.workers().iter().for_each(|worker| worker.link().set_faults(Faults::default()));
         }
-        let partitions = self.app.memory().snapshot().partitions;
+        let partitions = self.partitions();
         for partition in partitions {
             for (processor, fence, _) in &partition.fences {
                 if fence.stop.is_some() {
@@ -321,11 +321,17 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What the store holds of the events: workers note their runs there, too.
+    fn partitions(&self) -> Vec<PartitionSnapshot> {
+        let all = self.app.memory().snapshot().partitions;
+        all.into_iter().filter(|partition| partition.stream == "orders").collect()
+    }
+
     /// What is not settled, a line each.
     fn waiting(&self) -> Vec<String> {
         let positions = self.positions();
         let mut waiting = Vec::new();
-        for partition in self.app.memory().snapshot().partitions {
+        for partition in self.partitions() {
             for processor in &self.draw.processors {
                 let position = positions.get(&(processor.name.to_owned(), partition.partition.0)).copied();
                 if position.unwrap_or_default() < partition.last {
@@ -341,7 +347,7 @@ impl<'a> World<'a> {
 
     /// Every partition must have an owner that lives, and no worker two more than another.
     fn unevenly_shared(&self) -> Vec<String> {
-        let partitions = self.app.memory().snapshot().partitions;
+        let partitions = self.partitions();
         let alive = |name: &str| self.app.workers().iter().any(|w| w.name() == name && !w.has_ended());
         let mut problems = Vec::new();
         for processor in &self.draw.processors {

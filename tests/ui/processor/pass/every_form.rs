@@ -2,7 +2,7 @@
 #![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub)]
 #![forbid(unsafe_code)]
 
-use runnel::{App, Context, Event, Events, Key, Result, State, Stream};
+use runnel::{App, Context, DeadLetter, Event, Events, Key, Result, State, Stream};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -33,6 +33,37 @@ async fn with_options(Order { order_id }: Order, ctx: Context, limit: State<u64>
 #[runnel::processor(ORDERS, retry(attempts = 2), batch = 500, within = "2s", exception_policy = "ignore", name = "stock")]
 async fn warehouse(orders: Vec<Order>) {
     drop(orders);
+}
+
+/// Looks at each unit and lets it go on.
+#[derive(Debug)]
+struct Looking;
+
+#[runnel::async_trait]
+impl runnel::Middleware for Looking {
+    async fn handle(&self, unit: &mut runnel::Unit, next: runnel::Next<'_>) -> runnel::Outcome {
+        next.run(unit).await
+    }
+}
+
+#[runnel::processor(ORDERS, on_error = "dead_letter", middleware = [Looking, Looking])]
+async fn billing(order: Order) -> Result<()> {
+    drop(order);
+    Ok(())
+}
+
+#[runnel::processor(ORDERS.dead_letters())]
+async fn given_up(letter: DeadLetter<Order>) -> Result<()> {
+    let _ = letter.record()?.order_id;
+    Ok(())
+}
+
+#[runnel::processor(ORDERS.dead_letters())]
+async fn given_up_in_a_loop(events: &mut Events<DeadLetter<Order>>) -> Result<()> {
+    while let Some(letter) = events.next().await? {
+        drop(letter);
+    }
+    Ok(())
 }
 
 #[runnel::processor(ORDERS, batch = 10)]
@@ -111,7 +142,7 @@ fn main() {
     let all = names(&App::new("shop"));
     for name in [
         "printer", "with_options", "stock", "raw_batch", "one_sample", "samples", "totals", "raw_totals", "match", "cloned",
-        "through_a_macro",
+        "through_a_macro", "billing", "given_up", "given_up_in_a_loop",
     ] {
         assert!(all.contains(&format!("{name:?}")), "{name} is not in {all}");
     }

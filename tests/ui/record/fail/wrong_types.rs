@@ -15,6 +15,7 @@ struct Visit {
     pages: Vec<String>,
     referrer: Option<String>,
     at: (f64, f64),
+    __seen: u64,
     good: u64,
 }
 
