@@ -6,7 +6,9 @@
 
 use proc_macro::TokenStream;
 
+mod function;
 mod nearest;
+mod options;
 mod problems;
 mod processor;
 mod record;
@@ -51,6 +53,8 @@ pub fn stream(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// | `retry(attempts = 5, from = "200ms", to = "30s")` | how often a failing event is tried, and the waits between |
 /// | `timeout = "10s"` | handlers: how long one try may take |
 /// | `exception_policy = "halt"` | what happens then: `halt`, `quarantine` or `ignore` |
+/// | `on_error = "dead_letter"` | the event is stored as a dead letter, and the partition goes on |
+/// | `middleware = [Timing, Audit::new()]` | what each event or batch passes on its way to the function, in this order |
 /// | `max_crashes = 3` | how often an event may kill its worker |
 /// | `start = "0"` | where it begins without a position: `0`, `$`, an id or a time |
 /// | `prefetch_count = 64` | events read ahead for each partition |

@@ -42,9 +42,6 @@ async fn no_policy(_: u64) {}
 #[runnel::processor(NUMBERS, exception_policy = "quarantine", on_error = "dead_letter")]
 async fn contradiction(_: u64) {}
 
-#[runnel::processor(NUMBERS, on_error = "dead_letter")]
-async fn not_yet(_: u64) {}
-
 #[runnel::processor(NUMBERS, batch = "5", timeout = "1", name = "", lock_expiry = "1ms")]
 async fn all_at_once(_: Vec<u64>) {}
 
