@@ -45,7 +45,11 @@ impl Seen {
 
 /// An option in another form than its own.
 pub(crate) fn another_form(option: &Meta, (name, example): Known) -> syn::Error {
-    syn::Error::new_spanned(option, format!("`{name}` is written `{example}`"))
+    let why = match name == example {
+        true => format!("`{name}` takes no value"),
+        false => format!("`{name}` is written `{example}`"),
+    };
+    syn::Error::new_spanned(option, why)
 }
 
 /// What comes first, if it is there and is that, and the options behind it; else this advice.
