@@ -1,4 +1,4 @@
-//! The smallest whole app: a stream, somebody who sends, and a processor.
+//! The smallest whole app: a stream, a timer that sends, and a processor.
 //!
 //! `cargo run --example quickstart` runs it on whatever Redis is at hand, or on none; Ctrl-C drains it. `--for 5s` ends
 //! it after that time. `-- status`, `-- send orders '{..}'` and the rest of the command line work as well: see
@@ -18,20 +18,18 @@ struct Order {
 #[runnel::stream]
 static ORDERS: Stream<Order> = Stream::new("orders", |o| o.order_id.into());
 
+#[runnel::timer(interval = "1s")]
 async fn sender() -> Result<()> {
-    for order_id in 1.. {
-        ORDERS.send(Order { order_id, created_at: Utc::now(), amount: 9.99 }).await?;
-        runnel::clock::sleep(Duration::from_secs(1)).await;
-    }
+    ORDERS.send(Order { order_id: 1, created_at: Utc::now(), amount: 9.99 }).await?;
     Ok(())
 }
 
 #[runnel::processor(ORDERS)]
 async fn printer(order: Order) -> Result<()> {
-    println!("processed order {} of {}", order.order_id, order.amount);
+    println!("processed order {} of {}", order.order_id, order.created_at);
     Ok(())
 }
 
 fn main() -> ExitCode {
-    runnel::main(App::new("myapp").beside(sender))
+    runnel::main(App::new("myapp"))
 }

@@ -70,7 +70,7 @@ pub mod prelude {
 }
 
 #[cfg(feature = "macros")]
-pub use runnel_macros::{processor, stream};
+pub use runnel_macros::{crontab, processor, stream, task, test, timer};
 
 // What the macros' output names.
 #[cfg(feature = "macros")]

@@ -1,8 +1,8 @@
 //! What the attribute macros' output names. Not for people: it may change with any version.
 //!
 //! Each type that a user wrote is asked for its trait by exactly one function of this module, so that a type that does
-//! not fit makes one error. The traits here narrow those of [`processor`](mod@crate::processor) to what the syntax has
-//! decided already, and say so when a type is none of them.
+//! not fit makes one error. The traits here narrow those of [`processor`](mod@crate::processor) and [`job`](crate::job) to
+//! what the syntax has decided already, and say so when a type is none of them.
 
 use std::any::TypeId;
 use std::marker::PhantomData;
@@ -14,12 +14,14 @@ pub use inventory;
 pub use crate::app::App;
 pub use crate::app::registry::{Item, Registration};
 pub use crate::broker::Start;
+pub use crate::decide::schedule::{Delivery, Missed, Overlap};
 pub use crate::event::EventId;
 pub use crate::settings::{ExceptionPolicy, Retry};
 
 use crate::app::Declared;
 use crate::error::Error;
 use crate::event::Event;
+use crate::job::{JobExtract, JobFunction, JobFuture, JobParts};
 use crate::processor::events::LoopFuture;
 use crate::processor::extract::Parts;
 use crate::processor::handler::{Reading, Unit_, kind};
@@ -137,7 +139,80 @@ impl<E> Asked<E> {
     }
 }
 
-/// What a function has answered.
+/// A type that a job asks for.
+pub struct AskedOfJob<E> {
+    needs: Option<(TypeId, &'static str)>,
+    extract: fn(&JobParts<'_>) -> Result<E, Error>,
+}
+
+/// Asks for it.
+pub fn ask_of_job<E: JobExtract>() -> AskedOfJob<E> {
+    AskedOfJob { needs: E::needs(), extract: E::extract }
+}
+
+impl<E> AskedOfJob<E> {
+    /// The state it needs the app to hold.
+    pub fn needs(&self) -> Option<(TypeId, &'static str)> {
+        self.needs
+    }
+
+    /// Takes it.
+    pub fn extract(&self, parts: &JobParts<'_>) -> Result<E, Error> {
+        (self.extract)(parts)
+    }
+}
+
+/// What a job's function may return.
+#[diagnostic::on_unimplemented(
+    message = "a job cannot return `{Self}`",
+    label = "expected nothing or a `Result<()>`",
+    note = "any error type that is `std::error::Error + Send + Sync` will do, and `runnel::Result<()>` takes them all"
+)]
+pub trait JobOutcome {
+    /// The outcome.
+    fn into_result(self) -> Result<(), Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<O: IntoOutcome> JobOutcome for O {
+    fn into_result(self) -> Result<(), Error> {
+        self.into_outcome()
+    }
+}
+
+/// What a job has answered.
+pub fn job_outcome<O: JobOutcome>(answer: O) -> Result<(), Error> {
+    answer.into_result()
+}
+
+/// A job whose call the macro has written out.
+pub struct WrittenJob<F> {
+    needs: Needs,
+    call: F,
+}
+
+/// Makes it of the states it needs and its call.
+pub fn job<F>(needs: Needs, call: F) -> WrittenJob<F>
+where
+    F: Fn(&JobParts<'_>) -> Result<JobFuture, Error> + Send + Sync + 'static,
+{
+    WrittenJob { needs, call }
+}
+
+impl<F> JobFunction<Written> for WrittenJob<F>
+where
+    F: Fn(&JobParts<'_>) -> Result<JobFuture, Error> + Send + Sync + 'static,
+{
+    fn needs(&self) -> Vec<(TypeId, &'static str)> {
+        self.needs.iter().copied().flatten().collect()
+    }
+
+    fn start(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error> {
+        (self.call)(parts)
+    }
+}
+
+/// What a processor's function has answered.
 pub fn outcome<O: IntoOutcome>(answer: O) -> Result<(), Error> {
     answer.into_outcome()
 }
@@ -155,8 +230,8 @@ impl<I, K, F> Expanded<I, K, F> {
     }
 }
 
-/// Tells written-out calls from functions, which are handlers by their own parameters.
-struct Written;
+/// Tells written-out calls from functions, which are handlers or jobs by their own parameters.
+pub struct Written;
 
 impl<R, I, K, F> Handler<R, Written> for Expanded<I, K, F>
 where
@@ -175,4 +250,30 @@ where
         let input = I::from_unit(unit, reading).map_err(|(id, error)| UnitError::Decode(id, error))?;
         (self.call)(input, parts).map_err(UnitError::Handler)
     }
+}
+
+/// What `#[runnel::test]` runs its function with.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __run_test {
+    (paused, $test:expr) => {
+        $crate::testing::run($test)
+    };
+    (real_time, $test:expr) => {
+        $crate::testing::run_in_real_time($test)
+    };
+}
+
+/// What `#[runnel::test]` says where it cannot work.
+#[cfg(not(feature = "testing"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __run_test {
+    ($time:ident, $test:expr) => {
+        ::core::compile_error!(
+            "`#[runnel::test]` needs the feature `testing` of runnel: `runnel-streams = { version = \"..\", features = \
+             [\"testing\"] }` among the dev-dependencies"
+        )
+    };
 }

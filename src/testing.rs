@@ -7,9 +7,8 @@
 //! #[derive(Serialize, Deserialize)]
 //! struct Order { id: u64 }
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! // #[tokio::test(start_paused = true)]
+//! # runnel::testing::run(async {
+//! // #[runnel::test]
 //! let orders = Stream::new("orders", |o: &Order| o.id.into());
 //! let mut app = App::bare("shop");
 //! app.processor(&orders, async |_: Order| {}).name("printer");
@@ -19,11 +18,12 @@
 //! shop.until_idle().await;
 //!
 //! assert_eq!(shop.settled("printer").len(), 1);
-//! # }
+//! # });
 //! ```
 //!
-//! With `start_paused` time stands still while something runs and jumps to the next timer when nothing does, so waits
-//! and backoffs take no time. Without it everything works in real time.
+//! Under `#[runnel::test]` time stands still while something runs and jumps to the next timer when nothing does, so waits
+//! and backoffs take no time. With `#[runnel::test(real_time)]` it passes as usual. [`run`] does the same without the
+//! macro, and other runtimes serve as well: `#[tokio::test(start_paused = true)]`.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -46,10 +46,12 @@ use crate::worker::{Switches, Worker};
 
 mod fleet;
 mod outcomes;
+mod runtime;
 mod worker;
 
 pub use crate::processor::dead_letter::{Letter, LetterAbout};
 pub use crate::witness::{Fired, Seen, What};
+pub use runtime::{run, run_in_real_time};
 
 /// An app that runs in this process, on a store of its own.
 pub struct TestApp {

@@ -26,6 +26,24 @@ fn the_processor_macro_explains_itself() {
 }
 
 #[test]
+fn the_job_macros_explain_themselves() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("tests/ui/job/pass/*.rs");
+    cases.compile_fail("tests/ui/job/fail/*.rs");
+}
+
+#[test]
+fn the_test_macro_explains_itself() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/test/fail/*.rs");
+}
+
+#[test]
 fn types_that_do_not_fit_are_one_error_where_they_are_written() {
-    explained::check(&["tests/ui/stream/types", "tests/ui/processor/types"]);
+    explained::check(&["tests/ui/stream/types", "tests/ui/processor/types", "tests/ui/job/types"]);
+}
+
+#[test]
+fn tests_without_the_feature_they_need_say_so() {
+    explained::check_tests(&["tests/ui/test/types"]);
 }

@@ -6,12 +6,16 @@
 
 use proc_macro::TokenStream;
 
+mod function;
+mod job;
 mod nearest;
+mod options;
 mod problems;
 mod processor;
 mod record;
 mod registration;
 mod stream;
+mod test;
 mod values;
 
 /// Declares a stream as a `static`.
@@ -51,6 +55,8 @@ pub fn stream(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// | `retry(attempts = 5, from = "200ms", to = "30s")` | how often a failing event is tried, and the waits between |
 /// | `timeout = "10s"` | handlers: how long one try may take |
 /// | `exception_policy = "halt"` | what happens then: `halt`, `quarantine` or `ignore` |
+/// | `on_error = "dead_letter"` | the event is stored as a dead letter, and the partition goes on |
+/// | `middleware = [Timing, Audit::new()]` | what each event or batch passes on its way to the function, in this order |
 /// | `max_crashes = 3` | how often an event may kill its worker |
 /// | `start = "0"` | where it begins without a position: `0`, `$`, an id or a time |
 /// | `prefetch_count = 64` | events read ahead for each partition |
@@ -60,6 +66,86 @@ pub fn stream(attr: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn processor(attr: TokenStream, item: TokenStream) -> TokenStream {
     processor::expand(attr.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a task: every worker runs it when it starts, or the fleet once, by its leader.
+///
+/// As with `#[runnel::processor]`, the function stays what it is, there is a type of its name for `App::with`, and
+/// `App::new` finds it by itself. Its parameters are `RunContext` and `State<T>`, in any order; it returns nothing or a
+/// `Result<()>`.
+///
+/// ```ignore
+/// #[runnel::task(on_leader)]
+/// async fn migrate(db: State<PgPool>) -> Result<()> { .. }
+/// ```
+///
+/// | option | what it says |
+/// |---|---|
+/// | `name = "migrate"` | its name, in keys, commands and logs |
+/// | `on_leader` | once for the whole fleet, by its leader, in each generation of it; else on every worker |
+/// | `exception_policy = "ignore"` | what a failed run means: `ignore`, `quarantine` or `halt` |
+/// | `timeout = "5m"` | how long a run may take |
+#[proc_macro_attribute]
+pub fn task(attr: TokenStream, item: TokenStream) -> TokenStream {
+    job::expand(job::Kind::Task, attr.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a timer: it is run every interval, first one interval after the start.
+///
+/// What holds for `#[runnel::task]` and its options holds here as well.
+///
+/// ```ignore
+/// #[runnel::timer(interval = "10s", jitter = "1s")]
+/// async fn ping() -> Result<()> { .. }
+/// ```
+///
+/// | option | what it says |
+/// |---|---|
+/// | `interval = "10s"` | how often; at least `1ms` |
+/// | `jitter = "1s"` | each run starts up to that much later, by chance |
+/// | `overlap = "skip"` | what happens when a run is due while one runs: `skip`, `queue` or `allow` |
+/// | `name`, `on_leader`, `exception_policy`, `timeout` | as for tasks |
+#[proc_macro_attribute]
+pub fn timer(attr: TokenStream, item: TokenStream) -> TokenStream {
+    job::expand(job::Kind::Timer, attr.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a crontab: it is run at calendar instants. One that never comes does not compile.
+///
+/// What holds for `#[runnel::task]` and its options holds here as well.
+///
+/// ```ignore
+/// #[runnel::crontab("45 17 * * MON-FRI", timezone = "Europe/London", on_leader, missed = "latest")]
+/// async fn close_of_business(run: RunContext) -> Result<()> { .. }
+/// ```
+///
+/// | option | what it says |
+/// |---|---|
+/// | `timezone = "Europe/London"` | the zone that its fields are read in; else the setting `timezone` |
+/// | `missed = "latest"` | which instants are caught up with that passed while nobody could run them: `skip`, `latest` or `all(60)`, the 60 newest |
+/// | `max_lateness = "5m"` | how late an instant may still be run |
+/// | `delivery = "at_least_once"` | with `on_leader`: an instant whose leader dies in the middle is run again; else `at_most_once` |
+/// | `name`, `on_leader`, `exception_policy`, `timeout` | as for tasks |
+#[proc_macro_attribute]
+pub fn crontab(attr: TokenStream, item: TokenStream) -> TokenStream {
+    job::expand(job::Kind::Crontab, attr.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a test, on a runtime whose time is paused: it stands still while something runs, and jumps to the
+/// next timer when nothing does. `#[runnel::test(real_time)]` leaves time alone.
+///
+/// It needs runnel's feature `testing`, and no runtime as a dependency of your own.
+///
+/// ```ignore
+/// #[runnel::test]
+/// async fn every_order_is_charged() {
+///     let shop = TestApp::start(App::new("shop")).await;
+///     ..
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(attr: TokenStream, item: TokenStream) -> TokenStream {
+    test::expand(attr.into(), item.into()).into()
 }
 
 /// Makes a struct a primitive record: each of its fields is a field of the Redis entry, without a codec.

@@ -6,12 +6,47 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Expr, Lit, LitStr};
 
+use crate::nearest::did_you_mean;
+
 /// A text in quotes.
 pub(crate) fn text<'a>(value: &'a Expr, example: &str) -> syn::Result<&'a LitStr> {
     match literal(value) {
         Some(Lit::Str(text)) => Ok(text),
         _ => Err(syn::Error::new_spanned(value, format!("expected a text in quotes: `{example}`"))),
     }
+}
+
+/// The name of a processor or job.
+pub(crate) fn name(value: &Expr, noun: &str, example: &str) -> syn::Result<String> {
+    match text(value, example)?.value() {
+        empty if empty.is_empty() => {
+            Err(syn::Error::new_spanned(value, format!("a {noun} needs a name that is not empty")))
+        }
+        name => Ok(name),
+    }
+}
+
+/// One of these words.
+pub(crate) fn one_of(value: &Expr, words: &[&str], example: &str) -> syn::Result<String> {
+    let text = text(value, example)?.value();
+    match words.contains(&text.as_str()) {
+        true => Ok(text),
+        false => {
+            let why = format!("`{text}` is not known here{}", did_you_mean(&text, words));
+            Err(syn::Error::new_spanned(value, why))
+        }
+    }
+}
+
+/// An exception policy, by its word and as an expression.
+pub(crate) fn policy(value: &Expr, example: &str) -> syn::Result<(String, TokenStream)> {
+    let policy = one_of(value, &["halt", "quarantine", "ignore"], example)?;
+    let variant = match policy.as_str() {
+        "quarantine" => quote!(Quarantine),
+        "ignore" => quote!(Ignore),
+        _ => quote!(Halt),
+    };
+    Ok((policy, quote!(::runnel::__private::ExceptionPolicy::#variant)))
 }
 
 /// A whole number in these bounds.
@@ -122,7 +157,7 @@ fn read_id(text: &str) -> Option<(u64, u64)> {
 }
 
 /// The literal in an expression, also where a `macro_rules!` has passed it on.
-fn literal(value: &Expr) -> Option<&Lit> {
+pub(crate) fn literal(value: &Expr) -> Option<&Lit> {
     match value {
         Expr::Lit(literal) => Some(&literal.lit),
         Expr::Group(group) => literal(&group.expr),

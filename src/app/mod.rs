@@ -91,7 +91,11 @@ pub struct App {
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let processors: Vec<_> = self.processors.iter().map(|p| &p.name).collect();
-        f.debug_struct("App").field("name", &self.name).field("processors", &processors).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("name", &self.name)
+            .field("processors", &processors)
+            .field("jobs", &self.jobs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,11 +104,13 @@ impl App {
     #[cfg(feature = "macros")]
     pub fn new(name: impl Into<String>) -> Self {
         let mut app = registry::registered().fold(Self::bare(name), |app, item| item.declare(app));
-        // The linker's order is nobody's business.
-        app.processors
-            .sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
-        app.jobs
-            .sort_by(|a, b| (a.declared_at.file, a.declared_at.line).cmp(&(b.declared_at.file, b.declared_at.line)));
+        // The linker's order is nobody's business; a `macro_rules!` may declare several at one place.
+        app.processors.sort_by(|a, b| {
+            (a.declared_at.file, a.declared_at.line, &a.name).cmp(&(b.declared_at.file, b.declared_at.line, &b.name))
+        });
+        app.jobs.sort_by(|a, b| {
+            (a.declared_at.file, a.declared_at.line, &a.name).cmp(&(b.declared_at.file, b.declared_at.line, &b.name))
+        });
         app.streams.sort_by(|a, b| a.name.cmp(&b.name));
         app
     }

@@ -59,6 +59,18 @@ pub(crate) struct JobSpec {
     pub(crate) declared_at: DeclaredAt,
 }
 
+impl std::fmt::Debug for JobSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobSpec")
+            .field("name", &self.name)
+            .field("when", &self.when)
+            .field("on_leader", &self.on_leader)
+            .field("exception_policy", &self.exception_policy)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A running job.
 pub type JobFuture = BoxFuture<'static, Result<(), Error>>;
 
@@ -81,6 +93,7 @@ pub(crate) trait JobCall: Send + Sync {
 #[diagnostic::on_unimplemented(
     message = "a job cannot ask for `{Self}`",
     label = "expected `RunContext` or `State<T>`",
+    note = "a job has no event: `Context` and `Key` are for processors",
     note = "values of your own are held by the app: ask for `State<{Self}>`, and give it with `App::state(..)`"
 )]
 pub trait JobExtract: Sized + Send + 'static {

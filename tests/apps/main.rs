@@ -1,6 +1,7 @@
 //! Whole apps on the memory broker, under paused time.
 #![cfg(feature = "testing")]
 
+mod attributes;
 mod crashes;
 mod crontabs;
 mod dead_letters;

@@ -15,9 +15,18 @@ type Expected = BTreeMap<u64, Vec<String>>;
 
 /// Panics with everything that is not as the files in these folders say.
 pub(crate) fn check(folders: &[&str]) {
+    check_as("explained", &[], folders);
+}
+
+/// The same for files that are tests: elsewhere the compiler does not look into them.
+pub(crate) fn check_tests(folders: &[&str]) {
+    check_as("explained-tests", &["--profile", "test"], folders);
+}
+
+fn check_as(package: &str, options: &[&str], folders: &[&str]) {
     let files: Vec<PathBuf> = folders.iter().flat_map(|folder| files_in(folder)).collect();
     assert!(!files.is_empty(), "there are no files in {folders:?}");
-    let messages = compiled(&files);
+    let messages = compiled(package, options, &files);
     let complaints: Vec<String> = files.iter().flat_map(|file| complaints(file, &messages)).collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
@@ -30,14 +39,15 @@ fn files_in(folder: &str) -> Vec<PathBuf> {
 }
 
 /// The errors of all files, one package with a binary for each.
-fn compiled(files: &[PathBuf]) -> Vec<Value> {
-    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("explained");
+fn compiled(name: &str, options: &[&str], files: &[PathBuf]) -> Vec<Value> {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&package).expect("the target folder can be written to");
-    std::fs::write(package.join("Cargo.toml"), manifest(files)).expect("the target folder can be written to");
+    std::fs::write(package.join("Cargo.toml"), manifest(name, files)).expect("the target folder can be written to");
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     std::fs::copy(lock, package.join("Cargo.lock")).expect("the package has a lock file");
     let output = Command::new(env!("CARGO"))
         .args(["check", "--offline", "--quiet", "--bins", "--keep-going", "--message-format=json"])
+        .args(options)
         .current_dir(&package)
         // What is checked already, the library and all it needs, is not checked again.
         .env("CARGO_TARGET_DIR", package.join("../.."))
@@ -50,10 +60,10 @@ fn compiled(files: &[PathBuf]) -> Vec<Value> {
     messages
 }
 
-fn manifest(files: &[PathBuf]) -> String {
+fn manifest(name: &str, files: &[PathBuf]) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut text = format!(
-        "[package]\nname = \"explained\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\n\
+        "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\n\
          debug = \"line-tables-only\"\n\n[dependencies]\n\
          runnel-streams = {{ path = {root:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
          tokio = {{ version = \"1\", features = [\"rt\"] }}\n"

@@ -5,11 +5,12 @@
 //! that a wrong one is one error, at its own place.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, ItemFn};
 
+use crate::function::numbered;
 use crate::problems::Problems;
 use crate::registration;
 
@@ -18,17 +19,13 @@ mod retry;
 mod signature;
 
 use options::{Arguments, Options};
-use signature::{Function, Style};
+use signature::{Function, ROLE, Style};
 
 /// What the attribute becomes. Mistakes are in it, beside the function.
 pub(crate) fn expand(attr: TokenStream, item: TokenStream) -> TokenStream {
-    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
-        let error = syn::Error::new_spanned(
-            first_token(&item),
-            "`#[runnel::processor(..)]` goes on a function: write `async fn printer(order: Order) { .. }`",
-        );
-        let error = error.into_compile_error();
-        return quote!(#error #item);
+    let function = match ROLE.function(&item) {
+        Ok(function) => function,
+        Err(advice) => return advice,
     };
     let mut problems = Problems::default();
     let arguments = Arguments::read(attr, &mut problems);
@@ -40,36 +37,15 @@ pub(crate) fn expand(attr: TokenStream, item: TokenStream) -> TokenStream {
         (Some(parsed), Some(stream)) if problems.is_empty() => {
             addition(&function, &parsed, &stream, &arguments.options)
         }
-        // A method cannot have a type beside it.
-        _ if function.sig.receiver().is_some() => TokenStream::new(),
-        _ => {
-            let declared = registration::declared(&function.sig.ident, &registration::app(), &TokenStream::new());
-            let named = named_type(&function);
-            quote!(#named #declared)
-        }
+        _ => ROLE.mistaken_type(&function),
     };
     let problems = problems.into_tokens();
     quote!(#item #problems #addition)
 }
 
-fn first_token(item: &TokenStream) -> TokenStream {
-    item.clone().into_iter().take(1).collect()
-}
-
-/// The type that stands for the processor where types are asked for: `.with::<printer>()`.
-fn named_type(function: &ItemFn) -> TokenStream {
-    let (vis, name) = (&function.vis, &function.sig.ident);
-    let doc = format!("The processor [`{name}()`]({name}()), for `App::with`.");
-    quote! {
-        #[doc = #doc]
-        #[allow(non_camel_case_types, missing_debug_implementations)]
-        #vis struct #name {}
-    }
-}
-
 fn addition(item: &ItemFn, function: &Function, stream: &Expr, options: &Options) -> TokenStream {
     let (name, app) = (&item.sig.ident, registration::app());
-    let named = named_type(item);
+    let named = ROLE.named_type(item);
     let called = called(name, function, &app, stream, options);
     let changes = options.changes();
     let declared_name = options.name.clone().unwrap_or_else(|| name.unraw().to_string());
@@ -87,12 +63,12 @@ fn addition(item: &ItemFn, function: &Function, stream: &Expr, options: &Options
 fn called(name: &Ident, function: &Function, app: &Ident, stream: &Expr, options: &Options) -> TokenStream {
     let here = Span::mixed_site();
     let extractors = &function.extractors;
-    let asked: Vec<_> = (0..extractors.len()).map(|n| format_ident!("asked_{n}", span = here)).collect();
+    let asked = numbered("asked", extractors);
     let asking = extractors.iter().zip(&asked).map(|(ty, asked)| {
         let ask = quote_spanned!(ty.span()=> ::runnel::__private::ask::<#ty>());
         quote_spanned!(here=> let #asked = #ask;)
     });
-    let given: Vec<_> = (0..extractors.len()).map(|n| format_ident!("given_{n}", span = here)).collect();
+    let given = numbered("given", extractors);
     let (lent, method) = match function.style {
         Style::Loop => (true, "event_loop"),
         Style::Handler if options.batch.is_some() => (false, "batch_handler"),

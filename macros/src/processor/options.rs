@@ -5,21 +5,19 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
-use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
-use syn::{Expr, Ident, Meta, Path, Token};
+use syn::{Expr, Meta, Path, Token};
 
 use super::retry;
 use super::signature::{Function, Style};
-use crate::nearest::did_you_mean;
+use crate::options::{Known, Seen, another_form, behind_first};
 use crate::problems::Problems;
 use crate::values;
 
 /// Each option with an example of it, for messages.
-const OPTIONS: [(&str, &str); 17] = [
+const OPTIONS: [Known; 17] = [
     ("name", "name = \"printer\""),
     ("batch", "batch = 500"),
     ("within", "within = \"2s\""),
@@ -38,8 +36,6 @@ const OPTIONS: [(&str, &str); 17] = [
     ("assignment_sleep", "assignment_sleep = \"250ms\""),
     ("assignment_attempts", "assignment_attempts = 40"),
 ];
-
-const POLICIES: [&str; 3] = ["halt", "quarantine", "ignore"];
 
 /// More than this is refused at start as well: a batch is held in memory as a whole.
 const LARGEST_BATCH: u64 = 10_000;
@@ -64,7 +60,7 @@ pub(super) struct Options {
     timeout: Option<Path>,
     exception_policy: Option<String>,
     on_error: Option<Expr>,
-    seen: Vec<String>,
+    seen: Seen,
     changes: Vec<TokenStream>,
 }
 
@@ -72,35 +68,17 @@ impl Arguments {
     /// Reads them; tells every mistake there is.
     pub(super) fn read(attr: TokenStream, problems: &mut Problems) -> Self {
         let mut arguments = Self::default();
-        let Some((first, rest)) = problems.keep(split.parse2(attr)) else { return arguments };
-        match first {
-            Some(stream) if !is_option(&stream) => arguments.stream = Some(stream),
-            first => {
-                let at = first.as_ref().map_or_else(Span::call_site, Spanned::span);
-                let why = "say first which stream is processed: `#[runnel::processor(ORDERS)]`";
-                problems.keep(Err::<(), _>(syn::Error::new(at, why)));
-                // The options are told with their stream, so that nothing is told twice.
-                return arguments;
-            }
-        }
+        let advice = "say first which stream is processed: `#[runnel::processor(ORDERS)]`";
+        // Without their stream the options are not read, so that nothing is told twice.
+        let read = behind_first(attr, |first| !is_option(first), advice);
+        let Some((stream, rest)) = problems.keep(read) else { return arguments };
+        arguments.stream = Some(stream);
         for option in rest {
             arguments.options.read(&option, problems);
         }
         arguments.options.check(problems);
         arguments
     }
-}
-
-/// The stream, if there is one, and the options behind it.
-fn split(input: ParseStream<'_>) -> syn::Result<(Option<Expr>, Punctuated<Meta, Token![,]>)> {
-    if input.is_empty() {
-        return Ok((None, Punctuated::new()));
-    }
-    let first = input.parse()?;
-    if !input.is_empty() {
-        input.parse::<Token![,]>()?;
-    }
-    Ok((Some(first), input.parse_terminated(Meta::parse, Token![,])?))
 }
 
 /// Whether an option stands where the stream is expected.
@@ -129,46 +107,33 @@ impl Options {
 
     fn read(&mut self, option: &Meta, problems: &mut Problems) {
         let path = option.path();
-        let name = path.get_ident().map(Ident::to_string).unwrap_or_default();
-        let Some((_, example)) = OPTIONS.iter().find(|(known, _)| *known == name) else {
-            let written = crate::problems::shown(path);
-            let names = OPTIONS.map(|(known, _)| known);
-            problems.tell(path, format!("unknown option `{written}`{}", did_you_mean(&written, &names)));
-            return;
-        };
-        if self.seen.contains(&name) {
-            problems.tell(path, format!("`{name}` is given twice"));
-            return;
-        }
-        self.seen.push(name.clone());
-        let read = match (name.as_str(), option) {
+        let Some(known) = self.seen.find(option, &OPTIONS, problems) else { return };
+        let read = match (known.0, option) {
             ("retry", Meta::List(list)) => {
                 list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).map(|parts| {
                     let change = retry::read(&parts, path, problems);
                     self.changes.extend(change);
                 })
             }
-            ("retry", _) | (_, Meta::Path(_) | Meta::List(_)) => {
-                Err(syn::Error::new_spanned(option, format!("`{name}` is written `{example}`")))
-            }
-            (_, Meta::NameValue(pair)) => self.set(&name, path, &pair.value, example),
+            ("retry", _) | (_, Meta::Path(_) | Meta::List(_)) => Err(another_form(option, known)),
+            (_, Meta::NameValue(pair)) => self.set(known, option, &pair.value),
         };
         problems.keep(read);
     }
 
-    fn set(&mut self, name: &str, path: &Path, value: &Expr, example: &str) -> syn::Result<()> {
+    fn set(&mut self, known: Known, option: &Meta, value: &Expr) -> syn::Result<()> {
+        let ((name, example), path) = (known, option.path());
         match name {
-            "name" => self.name = Some(non_empty(value, example)?),
+            "name" => self.name = Some(values::name(value, "processor", example)?),
             "batch" => self.batch = Some((path.clone(), values::count(value, 1, LARGEST_BATCH, example)?)),
             "within" => self.within = Some((path.clone(), values::duration(value, example)?)),
             "exception_policy" => {
-                let policy = one_of(value, &POLICIES, example)?;
-                let variant = policy_variant(&policy);
-                self.changes.push(quote!(.exception_policy(::runnel::__private::ExceptionPolicy::#variant)));
+                let (policy, tokens) = values::policy(value, example)?;
+                self.change(path, &tokens);
                 self.exception_policy = Some(policy);
             }
             "on_error" => {
-                one_of(value, &["dead_letter"], example)?;
+                values::one_of(value, &["dead_letter"], example)?;
                 self.changes.push(quote!(.dead_letter()));
                 self.on_error = Some(value.clone());
             }
@@ -213,7 +178,7 @@ impl Options {
     /// What does not go together.
     fn check(&self, problems: &mut Problems) {
         if let Some((within, time)) = &self.within {
-            if self.batch.is_none() && !self.seen.iter().any(|name| name == "batch") {
+            if self.batch.is_none() && !self.seen.has("batch") {
                 problems.tell(within, "`within` says how long a batch may take to fill: give `batch = 500` as well");
             }
             if let Some(grace) = self.grace_period.filter(|grace| time >= grace) {
@@ -223,15 +188,15 @@ impl Options {
                 );
             }
         }
-        if let Some(value) = &self.on_error {
-            let stops = self.exception_policy.as_deref().filter(|policy| *policy != "ignore");
-            if let Some(policy) = stops {
-                let why = format!(
+        let stops = self.exception_policy.as_deref().filter(|policy| *policy != "ignore");
+        if let (Some(value), Some(policy)) = (&self.on_error, stops) {
+            problems.tell(
+                value,
+                format!(
                     "`on_error = \"dead_letter\"` goes on behind a failed event, and `exception_policy = \"{policy}\"` stops \
                      there: give one of them"
-                );
-                problems.tell(value, why);
-            }
+                ),
+            );
         }
     }
 
@@ -254,33 +219,6 @@ impl Options {
 
 fn some(value: &TokenStream) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
-}
-
-fn non_empty(value: &Expr, example: &str) -> syn::Result<String> {
-    match values::text(value, example)?.value() {
-        empty if empty.is_empty() => Err(syn::Error::new_spanned(value, "a processor needs a name that is not empty")),
-        name => Ok(name),
-    }
-}
-
-fn one_of(value: &Expr, words: &[&str], example: &str) -> syn::Result<String> {
-    let text = values::text(value, example)?.value();
-    match words.contains(&text.as_str()) {
-        true => Ok(text),
-        false => {
-            let why = format!("`{text}` is not known here{}", did_you_mean(&text, words));
-            Err(syn::Error::new_spanned(value, why))
-        }
-    }
-}
-
-fn policy_variant(policy: &str) -> Ident {
-    let variant = match policy {
-        "quarantine" => "Quarantine",
-        "ignore" => "Ignore",
-        _ => "Halt",
-    };
-    Ident::new(variant, Span::call_site())
 }
 
 #[cfg(test)]
@@ -378,20 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn dead_letters_contradict_policies_that_stop() {
+        assert_changes(quote!(ORDERS, on_error = "dead_letter"), quote!(.dead_letter()));
+        assert_changes(
+            quote!(ORDERS, on_error = "dead_letter", exception_policy = "ignore"),
+            quote!(.dead_letter().exception_policy(::runnel::__private::ExceptionPolicy::Ignore)),
+        );
+        refused(quote!(ORDERS, on_error = "ignore"), "`ignore` is not known here: there are `dead_letter`");
+        for policy in ["halt", "quarantine"] {
+            refused(quote!(ORDERS, exception_policy = #policy, on_error = "dead_letter"), "give one of them");
+        }
+    }
+
+    #[test]
     fn middleware_is_given_in_order() {
         assert_changes(
             quote!(ORDERS, middleware = [Timing, Audit::new()]),
             quote!(.middleware(Timing).middleware(Audit::new())),
         );
-        refused(quote!(ORDERS, middleware = Timing), "expected a list");
-    }
-
-    #[test]
-    fn dead_letters_contradict_policies_that_stop() {
-        assert_changes(quote!(ORDERS, on_error = "dead_letter"), quote!(.dead_letter()));
-        refused(quote!(ORDERS, on_error = "halt"), "`halt` is not known here");
-        for policy in ["halt", "quarantine"] {
-            refused(quote!(ORDERS, exception_policy = #policy, on_error = "dead_letter"), "give one of them");
-        }
+        assert_changes(quote!(ORDERS, middleware = []), quote!());
+        refused(quote!(ORDERS, middleware = Timing), "expected a list: `middleware = [Timing, Audit::new()]`");
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! Only what can be seen without types is checked here; the types are checked by what the macro writes.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::{FnArg, GenericArgument, ItemFn, PathArguments, ReturnType, Type, TypeReference};
+use syn::{GenericArgument, ItemFn, PathArguments, Type, TypeReference};
 
+use crate::function::{Role, bare, is_named};
 use crate::problems::{Problems, shown};
+
+pub(super) const ROLE: Role = Role {
+    noun: "processor",
+    example: "async fn printer(order: Order) { .. }",
+    not_generic: "its stream has one type of records, so write that type",
+};
 
 /// How the function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,26 +36,9 @@ pub(super) struct Function {
 impl Function {
     /// Reads it, or tells why it cannot be a processor.
     pub(super) fn read(item: &ItemFn, problems: &mut Problems) -> Option<Self> {
-        check_kind(item, problems);
-        let output = output(item, problems);
-        let mut types = Vec::new();
-        for parameter in &item.sig.inputs {
-            match parameter {
-                FnArg::Receiver(receiver) => problems.tell(
-                    receiver,
-                    "a processor is a free function and cannot take `self`: what it needs is given by `State<T>` parameters",
-                ),
-                FnArg::Typed(typed) => types.push(&*typed.ty),
-            }
-        }
-        for ty in &types {
-            if mentions_impl(ty.to_token_stream()) {
-                problems.tell(
-                    ty,
-                    "a parameter of a processor needs a named type: `impl Trait` leaves open which one it is",
-                );
-            }
-        }
+        ROLE.check_kind(&item.sig, problems);
+        let output = ROLE.output(&item.sig, problems);
+        let types = ROLE.parameters(&item.sig, problems);
         let Some((first, rest)) = types.split_first() else {
             if item.sig.receiver().is_none() {
                 problems.tell(&item.sig, "a processor takes the event as its first parameter: `order: Order`");
@@ -62,45 +50,6 @@ impl Function {
         let (style, input) = input?;
         Some(Self { style, input, extractors: extractors?, output })
     }
-}
-
-/// Async, safe, not generic.
-fn check_kind(item: &ItemFn, problems: &mut Problems) {
-    let sig = &item.sig;
-    if sig.asyncness.is_none() {
-        problems.tell(sig.fn_token, format!("a processor is asynchronous: write `async fn {}`", sig.ident));
-    }
-    if let Some(constness) = &sig.constness {
-        problems.tell(constness, "a processor cannot be `const`");
-    }
-    if let Some(unsafety) = &sig.unsafety {
-        problems.tell(unsafety, "a processor cannot be `unsafe`: it is called by safe code");
-    }
-    if let Some(abi) = &sig.abi {
-        problems.tell(abi, "a processor cannot be `extern`");
-    }
-    if !sig.generics.params.is_empty() {
-        problems.tell(
-            &sig.generics,
-            "a processor cannot be generic: its stream has one type of records, so write that type",
-        );
-    } else if let Some(clause) = &sig.generics.where_clause {
-        problems.tell(clause, "a processor cannot have a `where` clause: nothing in it is generic");
-    }
-}
-
-fn output(item: &ItemFn, problems: &mut Problems) -> Option<Type> {
-    const ADVICE: &str = "a processor returns nothing, or a `Result<()>`";
-    let ReturnType::Type(_, ty) = &item.sig.output else { return None };
-    match &**ty {
-        Type::Never(_) => problems.tell(ty, format!("{ADVICE}: one that never returns could not be drained")),
-        Type::ImplTrait(_) => problems.tell(ty, ADVICE),
-        Type::Path(path) if mentions_impl(path.to_token_stream()) => problems.tell(ty, ADVICE),
-        Type::Tuple(tuple) if tuple.elems.is_empty() => {}
-        Type::Path(_) | Type::Group(_) | Type::Paren(_) | Type::Macro(_) => {}
-        _ => problems.tell(ty, ADVICE),
-    }
-    Some((**ty).clone())
 }
 
 /// The first parameter: a `&mut Events<..>` is the event loop, everything by value a handler.
@@ -155,12 +104,7 @@ fn extractor(ty: &Type, problems: &mut Problems) -> Option<Type> {
             problems.tell(ty, "the event loop must be the first parameter");
             None
         }
-        Type::Reference(reference) => {
-            let name = shown(&reference.elem);
-            problems.tell(ty, format!("a processor takes what it asks for by value: write `{name}`"));
-            None
-        }
-        by_value => Some(by_value.clone()),
+        _ => ROLE.extractor(ty, problems),
     }
 }
 
@@ -169,19 +113,6 @@ impl Function {
     pub(super) fn extractors_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Type> {
         self.extractors.iter().filter(move |ty| is_named(ty, name))
     }
-}
-
-/// The type without the invisible or visible brackets around it.
-fn bare(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => bare(&group.elem),
-        Type::Paren(paren) => bare(&paren.elem),
-        _ => ty,
-    }
-}
-
-fn is_named(ty: &Type, name: &str) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == name))
 }
 
 fn only_type_argument(ty: &Type) -> Option<&Type> {
@@ -193,18 +124,12 @@ fn only_type_argument(ty: &Type) -> Option<&Type> {
     }
 }
 
-fn mentions_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == "impl",
-        TokenTree::Group(group) => mentions_impl(group.stream()),
-        _ => false,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proc_macro2::TokenStream;
     use quote::quote;
+
+    use super::*;
 
     fn read(item: TokenStream) -> (Option<Function>, Vec<String>) {
         let mut problems = Problems::default();
