@@ -24,6 +24,7 @@ mod check;
 mod embed;
 pub(crate) mod jobs;
 mod leader;
+pub(crate) mod replay;
 pub(crate) mod serve;
 mod shutdown;
 
