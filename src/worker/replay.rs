@@ -175,13 +175,7 @@ async fn place(broker: &dyn Broker, group: &Group, from: EventId, ends: &Ends) -
 }
 
 /// Runs it until everything is done or stopped, or a signal comes. Answers how many events were handled.
-async fn run(
-    app: &App,
-    handle: &Handle,
-    mut spec: ProcessorSpec,
-    group: &Group,
-    ends: Ends,
-) -> Result<u64, Failure> {
+async fn run(app: &App, handle: &Handle, mut spec: ProcessorSpec, group: &Group, ends: Ends) -> Result<u64, Failure> {
     spec.options.until = Some(ends.clone());
     spec.options.join_delay = Some(Duration::ZERO);
     let mut app = app.clone();

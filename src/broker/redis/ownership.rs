@@ -5,8 +5,8 @@ use super::letters;
 use super::reply::{self, Reply, Unread};
 use super::scripts::{self, Call};
 use crate::broker::{
-    ABOUT, RETRIED, Acquire, Acquired, BrokerError, Commit, Committed, Epoch, Fence, Forgotten, Front, FrontMark, Group,
-    Intervention, Mark, Note, Owned, Place, Renew, Renewed, Start, Stop, StopKind,
+    ABOUT, Acquire, Acquired, BrokerError, Commit, Committed, Epoch, Fence, Forgotten, Front, FrontMark, Group,
+    Intervention, Mark, Note, Owned, Place, RETRIED, Renew, Renewed, Start, Stop, StopKind,
 };
 use crate::event::{EventId, Partition};
 
