@@ -44,11 +44,17 @@ impl Shop {
         Self { app, server, broker, group, room: tempfile::tempdir().unwrap() }
     }
 
-    /// Runs the example `quickstart` with these arguments.
-    pub(crate) fn own(&self, arguments: &[&str]) -> Ran {
+    /// The example `quickstart` with these arguments.
+    pub(crate) fn own_command(&self, arguments: &[&str]) -> Command {
         let mut command = without_settings(Command::new(quickstart()));
         command.args(arguments).stdin(Stdio::null()).current_dir(self.room.path());
-        Ran::of(command.env("RUNNEL_REDIS_URL", self.server.url()).output().unwrap())
+        command.env("RUNNEL_REDIS_URL", self.server.url());
+        command
+    }
+
+    /// Runs it.
+    pub(crate) fn own(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.own_command(arguments).output().unwrap())
     }
 
     /// The program with these arguments, told of the server by its environment.

@@ -233,6 +233,8 @@ impl Steering<'_> {
             }));
         };
         let tries = fence.and_then(|fence| fence.front).filter(|front| front.id == event.id);
+        // What is marked is said before a try; the try that stopped the partition came after that.
+        let last_try = u32::from(stop.is_some());
         let about = LetterAbout {
             id: first_id(event),
             processor: self.group.processor.to_string(),
@@ -240,7 +242,7 @@ impl Steering<'_> {
                 .map(|stop| stop.error.clone())
                 .filter(|error| !error.is_empty())
                 .unwrap_or_else(|| BY_HAND.into()),
-            attempts: tries.map_or(0, |tries| tries.fails),
+            attempts: tries.map_or(0, |tries| tries.fails) + last_try,
             crashes: tries.map_or(0, |tries| tries.crashes),
             at: self.now,
             worker: String::new(),
