@@ -50,6 +50,15 @@ impl EventId {
         }
     }
 
+    /// The greatest id before this one; itself if there is none.
+    pub(crate) fn before(self) -> Self {
+        match (self.seq.checked_sub(1), self.ms.checked_sub(1)) {
+            (Some(seq), _) => Self::new(self.ms, seq),
+            (None, Some(ms)) => Self::new(ms, u64::MAX),
+            (None, None) => self,
+        }
+    }
+
     /// Reads `ms-seq`, or `ms` alone as `ms-0`. Nothing else: no signs, no blanks.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let dash = text.iter().position(|&b| b == b'-');

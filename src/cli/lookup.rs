@@ -1,8 +1,9 @@
 //! Streams and processors by the names people write.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::broker::{Broker, Group, PartitionSurvey, StreamRef};
+use crate::broker::{Broker, Group, PartitionSurvey, StreamFacts, StreamRef};
 use crate::error::{Doing, Failure};
 use crate::nearest::did_you_mean;
 use crate::settings::shown;
@@ -29,6 +30,20 @@ pub(super) async fn stream(broker: &dyn Broker, name: &str) -> Result<StreamRef,
     among("stream", name, &known)?;
     let facts = broker.stream(name).await.doing(|| format!("look up stream `{name}`"))?;
     facts.map(Arc::new).ok_or_else(|| none_such("stream", name, &[]))
+}
+
+/// The partitions that are meant: those that were named, else all of them.
+pub(super) fn partitions(stream: &StreamFacts, named: impl IntoIterator<Item = u32>) -> Result<Vec<u32>, Failure> {
+    let named: BTreeSet<u32> = named.into_iter().collect();
+    match named.last() {
+        None => Ok((0..stream.partitions).collect()),
+        Some(last) if *last < stream.partitions => Ok(named.into_iter().collect()),
+        Some(none) => Err(Failure::NotFound(format!(
+            "stream `{}` has partitions 0 to {}, and no {none}",
+            stream.name,
+            stream.partitions - 1
+        ))),
+    }
 }
 
 /// The names of all streams.
@@ -72,6 +87,19 @@ impl Surveyed {
     }
 }
 
+/// The same, with the dead letters of each stream that somebody processes.
+pub(super) async fn everything_read(broker: &dyn Broker) -> Result<Vec<Surveyed>, Failure> {
+    let mut all = everything(broker).await?;
+    let letters: Vec<StreamRef> = all.iter().map(|surveyed| Arc::new(surveyed.stream.dead_letters())).collect();
+    for letters in letters {
+        let surveyed = survey(broker, letters).await?;
+        if !surveyed.processors().is_empty() {
+            all.push(surveyed);
+        }
+    }
+    Ok(all)
+}
+
 /// The stream that this processor reads, surveyed. Where several streams have one of that name, `stream` must say which.
 pub(super) async fn processor(
     broker: &dyn Broker,
@@ -80,7 +108,7 @@ pub(super) async fn processor(
 ) -> Result<(Group, Surveyed), Failure> {
     let all = match of_stream {
         Some(of) => vec![survey(broker, stream(broker, of).await?).await?],
-        None => everything(broker).await?,
+        None => everything_read(broker).await?,
     };
     let known: Vec<String> = all.iter().flat_map(Surveyed::processors).collect();
     let mut found: Vec<Surveyed> =

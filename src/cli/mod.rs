@@ -12,15 +12,21 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::broker::Broker;
 use crate::error::Failure;
+use crate::event::Fields;
 use crate::job::JobSpec;
+use crate::route::Key;
 use crate::runs::Ended;
 use crate::settings::{Loaded, Overrides};
+use crate::worker::replay::{Replay, Replayed};
 
 mod acl;
+mod bounds;
 mod completions;
 mod config;
+mod dead;
 mod end;
 mod feed;
+mod fields;
 mod jobs;
 mod json_feed;
 mod lookup;
@@ -68,6 +74,9 @@ pub(crate) struct WorkerArguments {
     pub(crate) run_for: Option<Duration>,
 }
 
+/// Tells the key of a record by its event's fields, if they can be decoded.
+pub(crate) type KeyOf = Box<dyn Fn(&Fields) -> Option<Key> + Send + Sync>;
+
 /// What the program brings.
 #[async_trait]
 pub(crate) trait Host: Send + Sync {
@@ -85,6 +94,17 @@ pub(crate) trait Host: Send + Sync {
 
     /// Turns lines of JSON into events of one stream.
     async fn feeder(&self, stream: &str, options: &FeedOptions) -> Result<Box<dyn Feeder>, Failure>;
+
+    /// Tells the keys of a stream's records, or why that cannot be told from here.
+    async fn key_of(&self, stream: &str) -> Result<KeyOf, Failure>;
+
+    /// Dead letters that a partition of this stream may hold.
+    fn dead_letter_size(&self, _stream: &str) -> u64 {
+        self.settings().settings.dead_letter_size
+    }
+
+    /// Processes a range once more, with the function of one processor under another name.
+    async fn replay(&self, replay: &Replay) -> Result<Replayed, Failure>;
 
     /// The jobs it has; none where it has no functions.
     fn jobs(&self) -> &[JobSpec] {
@@ -120,7 +140,8 @@ pub(crate) fn command(names: &Names) -> Command {
         .arg(global("key-prefix", "PREFIX", "What stands before every key"))
         .arg(global("log-level", "LEVEL", "The least level that is logged"))
         .arg(global("set", "NAME=VALUE", "Any other setting").action(ArgAction::Append))
-        .subcommands([status::command(), stream::command(), processor::command(), jobs::command(), workers::command()])
+        .subcommands([status::command(), stream::command(), processor::command(), dead::command()])
+        .subcommands([jobs::command(), workers::command()])
         .subcommands([send::one(), send::many(), config::command(), acl::command(), completions::command()]);
     if names.app.is_none() {
         command = command.arg(Arg::new("app").long("app").value_name("NAME").global(true).help("The app's name"));
@@ -177,6 +198,7 @@ pub(crate) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
         Some(("status", _)) => status::run(host, out).await,
         Some(("stream", matches)) => stream::run(matches, host, out).await,
         Some(("processor", matches)) => processor::run(matches, host, out).await,
+        Some(("dead", matches)) => dead::run(matches, host, out).await,
         Some(("jobs", matches)) => jobs::run(matches, host, out).await,
         Some(("workers", _)) => workers::run(host, out).await,
         Some(("send", matches)) => send::run_one(matches, host, out).await,

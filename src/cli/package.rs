@@ -15,9 +15,11 @@ use crate::error::Failure;
 use crate::logs;
 use crate::runs::Ended;
 use crate::settings::{self, Loaded, Named, Overrides};
+use crate::worker::replay::{Replay, Replayed};
 
+use super::dead::no_keys;
 use super::json_feed::JsonFeeder;
-use super::{End, FeedOptions, Feeder, Host, Names, WorkerArguments, command, overrides, run, stdout};
+use super::{End, FeedOptions, Feeder, Host, KeyOf, Names, WorkerArguments, command, overrides, run, stdout};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -97,6 +99,18 @@ impl Host for Package {
 
     async fn feeder(&self, stream: &str, options: &FeedOptions) -> Result<Box<dyn Feeder>, Failure> {
         Ok(Box::new(JsonFeeder::new(self.broker().await?, stream, options, &self.loaded.settings).await?))
+    }
+
+    async fn key_of(&self, stream: &str) -> Result<KeyOf, Failure> {
+        Err(no_keys(stream, &self.names.program))
+    }
+
+    async fn replay(&self, replay: &Replay) -> Result<Replayed, Failure> {
+        let Replay { processor, into, .. } = replay;
+        Err(Failure::Invalid(format!(
+            "processor `{processor}` is replayed by your own program, which has its function: `myapp processor replay \
+             {processor} --into {into} ..`"
+        )))
     }
 
     async fn run_job(&self, name: &str) -> Result<Ended, Failure> {

@@ -18,15 +18,18 @@ use crate::nearest::did_you_mean;
 use crate::runs::Ended;
 use crate::runs::output::capture::filtered_layer;
 use crate::settings::{Loaded, Settings};
-use crate::stream::current::Handle;
+use crate::stream::current::{self, Handle};
 use crate::stream::json::JsonStream;
+use crate::worker;
 use crate::worker::jobs::once::run_once;
+use crate::worker::replay::{Replay, Replayed};
 use crate::worker::serve::{Serving, serve};
 
+use super::dead::no_keys;
 use super::feed::why_no_record;
 use super::json_feed::JsonFeeder;
 use super::package::{finish, parse};
-use super::{End, FeedOptions, Feeder, Host, Line, LineError, Names, WorkerArguments, overrides, run, stdout};
+use super::{End, FeedOptions, Feeder, Host, KeyOf, Line, LineError, Names, WorkerArguments, overrides, run, stdout};
 
 /// Runs an app's program: the worker, or the command its arguments name.
 ///
@@ -122,6 +125,25 @@ impl Host for Program {
                 Err(Failure::NotFound(format!("app `{}` has no stream `{stream}`{near}", self.app.name())))
             }
         }
+    }
+
+    async fn key_of(&self, stream: &str) -> Result<KeyOf, Failure> {
+        let handle = self.connection().await?.handle.clone();
+        let typed = self.app.typed.iter().find(|typed| typed.spec().name == stream).cloned();
+        let typed = typed.ok_or_else(|| no_keys(stream, &self.names.program))?;
+        Ok(Box::new(move |fields| typed.key(&handle, fields).ok()))
+    }
+
+    fn dead_letter_size(&self, stream: &str) -> u64 {
+        let declared = self.app.streams.iter().find(|spec| spec.name == stream);
+        let own = declared.and_then(|spec| spec.dead_letter_size);
+        own.unwrap_or(self.loaded.settings.dead_letter_size)
+    }
+
+    async fn replay(&self, replay: &Replay) -> Result<Replayed, Failure> {
+        let handle = &self.connection().await?.handle;
+        current::bind_process(handle.clone());
+        worker::replay::replay(&self.app, handle, replay).await
     }
 
     fn jobs(&self) -> &[JobSpec] {

@@ -6,15 +6,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use serde_json::Value;
 
 use crate::broker::{Broker, BrokerError, Source, Start, StreamRef};
-use crate::codec::{AnyCodec, Codec, Limits};
-use crate::error::{Doing, Failure};
-use crate::event::{Entry, EventId, Fields, Partition};
-use crate::record::DATA;
+use crate::error::Doing;
+use crate::event::{Entry, EventId, Partition};
 use crate::settings::{Settings, read_start};
 
+use super::fields::Reader;
+use super::lookup::partitions;
 use super::{End, Out};
 
 /// Entries asked for at once.
@@ -51,24 +50,17 @@ pub(super) async fn run(
     out: &mut Out,
 ) -> Result<(), End> {
     let mut printer = Printer {
-        codec: AnyCodec::from_name(&stream.codec).ok(),
-        limits: Limits { bytes: settings.decode_limit, ..Limits::default() },
+        reader: Reader::of(stream, settings),
         left: matches.get_one::<u64>("count").copied().unwrap_or(u64::MAX),
         out,
     };
-    let partitions = match matches.get_one::<u32>("partition") {
-        Some(n) if *n < stream.partitions => *n..*n + 1,
-        Some(n) => {
-            let text = format!("stream `{}` has partitions 0 to {}, and no {n}", stream.name, stream.partitions - 1);
-            return Err(Failure::NotFound(text).into());
-        }
-        None => 0..stream.partitions,
-    };
+    let partitions = partitions(stream, matches.get_one::<u32>("partition").copied())?;
     let given = matches.value_source("from") == Some(clap::parser::ValueSource::CommandLine);
     let from = *matches.get_one::<Start>("from").expect("it has a default");
     let no_follow = matches.get_flag("no-follow");
     let from = if no_follow && !given { Start::Beginning } else { from };
-    let mut places: BTreeMap<u32, EventId> = partitions.map(|partition| (partition, EventId::ZERO)).collect();
+    let mut places: BTreeMap<u32, EventId> =
+        partitions.into_iter().map(|partition| (partition, EventId::ZERO)).collect();
     match from {
         Start::Beginning => {}
         Start::After(id) => places.values_mut().for_each(|after| *after = id),
@@ -97,7 +89,7 @@ async fn print_existing(
 ) -> Result<(), End> {
     for (number, mut after) in places {
         loop {
-            let from = next(after);
+            let from = after.next();
             let entries = broker.range(stream, Partition(number), from, EventId::MAX, PAGE, false).await;
             let entries = entries.doing(|| format!("read stream `{}`", stream.name))?;
             let Some(last) = entries.last() else { break };
@@ -111,14 +103,6 @@ async fn print_existing(
         }
     }
     Ok(())
-}
-
-/// The least id behind this one.
-fn next(id: EventId) -> EventId {
-    match id.seq.checked_add(1) {
-        Some(seq) => EventId::new(id.ms, seq),
-        None => EventId::new(id.ms.saturating_add(1), 0),
-    }
 }
 
 async fn follow(
@@ -151,8 +135,7 @@ fn read(broker: &dyn Broker, stream: StreamRef, partition: Partition, after: Eve
 }
 
 struct Printer<'a> {
-    codec: Option<AnyCodec>,
-    limits: Limits,
+    reader: Reader,
     left: u64,
     out: &'a mut Out,
 }
@@ -165,7 +148,7 @@ impl Printer<'_> {
                 return Ok(true);
             }
             self.left -= 1;
-            let fields = self.show(&entry.fields);
+            let fields = self.reader.show(&entry.fields);
             if self.out.is_json() {
                 self.out.object(&serde_json::json!({ "partition": partition, "id": entry.id, "fields": fields }))?;
             } else {
@@ -174,20 +157,5 @@ impl Printer<'_> {
             }
         }
         Ok(self.left == 0)
-    }
-
-    fn show(&self, fields: &Fields) -> serde_json::Map<String, Value> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        fields.iter().map(|(name, value)| (text(name), self.value(name, value))).collect()
-    }
-
-    /// The record, where the stream's codec can read it; text where it is text; else how much there is.
-    fn value(&self, name: &[u8], value: &[u8]) -> Value {
-        let decoded =
-            self.codec.filter(|_| name == DATA.as_bytes()).and_then(|codec| codec.decode(value, &self.limits).ok());
-        decoded.unwrap_or_else(|| match std::str::from_utf8(value) {
-            Ok(text) => Value::from(text),
-            Err(_) => Value::from(format!("<{} bytes>", value.len())),
-        })
     }
 }

@@ -43,11 +43,12 @@ impl Appetite {
     }
 }
 
-/// Reads until the receiver is gone, or the place is.
+/// Reads until the receiver is gone, or the place is. What comes after `until` is as if it was not there.
 pub(super) async fn fetch(
     broker: Arc<dyn Broker>,
     holding: Arc<Holding>,
     from: EventId,
+    until: EventId,
     prefetch: usize,
     appetite: Arc<Appetite>,
     chunks: mpsc::Sender<Vec<Entry>>,
@@ -59,6 +60,10 @@ pub(super) async fn fetch(
     let mut flowing = true;
     let mut pause = FIRST_PAUSE;
     loop {
+        if after >= until {
+            // The lane waits for more until it is told to end, as it does where nothing is sent.
+            return chunks.closed().await;
+        }
         let Ok(room) = chunks.reserve().await else { return };
         let count = size.known().map_or(1, |size| appetite.portion(prefetch, size));
         // Safe to drop: the same read can be asked for again.
@@ -68,14 +73,17 @@ pub(super) async fn fetch(
             () = chunks.closed() => return,
         };
         match read {
-            Ok(entries) => {
+            Ok(mut entries) => {
                 pause = FIRST_PAUSE;
                 let Some(last) = entries.last() else { continue };
                 after = last.id;
                 holding.has_read(after);
                 flowing = entries.len() >= count;
                 size.saw(&entries);
-                room.send(entries);
+                entries.retain(|entry| entry.id <= until);
+                if !entries.is_empty() {
+                    room.send(entries);
+                }
             }
             Err(error) => {
                 let (processor, partition) = (&place.group.processor, place.partition);

@@ -89,7 +89,8 @@ async fn run_here(opening: Opening) -> LaneEnd {
     let (chunks, incoming) = mpsc::channel(1);
     let mut fetching = Tasks::behind(&gate);
     let prefetch = manner.prefetch_count as usize;
-    fetching.start(fetch(broker, holding.clone(), owned.position, prefetch, appetite.clone(), chunks));
+    let until = manner.last_of(tenancy.partition);
+    fetching.start(fetch(broker, holding.clone(), owned.position, until, prefetch, appetite.clone(), chunks));
     let queue = Queue::new(incoming, holding.clone(), committer.clone(), !owned.done.is_empty());
     let context = Context { tenancy: tenancy.clone(), id: owned.position, attempt: 1, retried: None };
     let mut lane = Lane::new(manner, holding.clone(), committer.clone(), queue, context, &owned, suspects);

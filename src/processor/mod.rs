@@ -2,11 +2,13 @@
 //!
 //! The record's type ends here: above this room nothing is generic over it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Start;
 use crate::decide::verdict::Policy;
+use crate::event::{EventId, Partition};
 use crate::settings::{ExceptionPolicy, Retry, Settings};
 use crate::stream::StreamSpec;
 
@@ -61,6 +63,10 @@ pub(crate) struct ProcessorSpec {
     pub(crate) declared_at: DeclaredAt,
 }
 
+/// The last events that a processor is to see: what comes after them, and partitions that are not named, are as if they were
+/// not there.
+pub(crate) type Ends = Arc<BTreeMap<Partition, EventId>>;
+
 /// What a processor may say for itself; the rest comes from the settings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessorOptions {
@@ -76,6 +82,7 @@ pub(crate) struct ProcessorOptions {
     pub(crate) prefetch_count: Option<u32>,
     pub(crate) commit_linger: Option<Duration>,
     pub(crate) start: Option<Start>,
+    pub(crate) until: Option<Ends>,
     pub(crate) join_delay: Option<Duration>,
     pub(crate) assignment_sleep: Option<Duration>,
     pub(crate) assignment_attempts: Option<u32>,
@@ -96,9 +103,20 @@ pub(crate) struct Manner {
     pub(crate) prefetch_count: u32,
     pub(crate) commit_linger: Duration,
     pub(crate) start: Start,
+    pub(crate) until: Option<Ends>,
     pub(crate) join_delay: Duration,
     pub(crate) assignment_sleep: Duration,
     pub(crate) assignment_attempts: Option<u32>,
+}
+
+impl Manner {
+    /// The last event of a partition that is to be seen.
+    pub(crate) fn last_of(&self, partition: Partition) -> EventId {
+        match &self.until {
+            None => EventId::MAX,
+            Some(ends) => ends.get(&partition).copied().unwrap_or(EventId::ZERO),
+        }
+    }
 }
 
 impl ProcessorSpec {
@@ -125,6 +143,7 @@ impl ProcessorSpec {
             prefetch_count: options.prefetch_count.unwrap_or(settings.default_prefetch_count).max(batch as u32),
             commit_linger: options.commit_linger.unwrap_or(settings.default_commit_linger),
             start: options.start.unwrap_or(settings.default_start),
+            until: options.until.clone(),
             join_delay: options.join_delay.unwrap_or(settings.default_join_delay),
             assignment_sleep: options.assignment_sleep.unwrap_or(settings.default_assignment_sleep),
             assignment_attempts: options.assignment_attempts.or(settings.default_assignment_attempts),

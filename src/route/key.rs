@@ -26,6 +26,25 @@ pub enum Key {
     Bytes(Vec<u8>),
 }
 
+impl Key {
+    /// Its text, as [`Partitioner::Xxh64`](super::Partitioner::Xxh64) reads it: what a person writes to name it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.as_bytes().to_vec(),
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Bool(truth) => truth.to_string().into_bytes(),
+            Self::Int(number) => number.to_string().into_bytes(),
+            Self::Large(number) => number.to_string().into_bytes(),
+            Self::Float(number) => {
+                let mut text = Vec::with_capacity(32);
+                crate::python::write_f64(*number, &mut text);
+                text
+            }
+        }
+    }
+}
+
 macro_rules! whole_numbers {
     ($($int:ty)*) => {$(
         impl From<$int> for Key {

@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 
+use crate::codec::DecodeError;
 use crate::error::Failure;
-use crate::event::EventId;
+use crate::event::{EventId, Fields};
 use crate::record::Record;
+use crate::route::Key;
 
 use super::current::Handle;
 use super::{Bound, Stream, StreamSpec};
@@ -14,6 +16,9 @@ use super::{Bound, Stream, StreamSpec};
 pub(crate) trait JsonStream: Send + Sync {
     /// What it declares.
     fn spec(&self) -> &StreamSpec;
+
+    /// The key of the record in these fields.
+    fn key(&self, handle: &Handle, fields: &Fields) -> Result<Key, DecodeError>;
 
     /// Whether this text is a record of it.
     fn check(&self, json: &[u8]) -> Result<(), serde_json::Error>;
@@ -26,6 +31,12 @@ pub(crate) trait JsonStream: Send + Sync {
 impl<R: Record> JsonStream for Stream<R> {
     fn spec(&self) -> &StreamSpec {
         &self.declaration().spec
+    }
+
+    fn key(&self, handle: &Handle, fields: &Fields) -> Result<Key, DecodeError> {
+        let declaration = self.declaration();
+        let record = declaration.codec(handle.default_codec()).read(fields, &handle.limits())?;
+        Ok(declaration.key(&record))
     }
 
     fn check(&self, json: &[u8]) -> Result<(), serde_json::Error> {

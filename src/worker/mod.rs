@@ -27,6 +27,7 @@ mod crash_watch;
 mod embed;
 pub(crate) mod jobs;
 mod leader;
+pub(crate) mod replay;
 pub(crate) mod serve;
 mod shutdown;
 

@@ -6,8 +6,10 @@
 mod support;
 
 mod acl;
+mod dead;
 mod feeding;
 mod jobs;
 mod looking;
 mod shop;
 mod steering;
+mod typed;

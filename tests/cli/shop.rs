@@ -1,13 +1,16 @@
-//! A stream with a processor on a server of its own, and the program to look at it with.
+//! A stream with a processor on a server of its own, and the programs to look at it with.
 
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use runnel::broker::redis::{Redis, RedisOptions};
 use runnel::broker::{
-    Acquire, Acquired, Broker, Fence, Group, KeyLayout, LAYOUT_VERSION, Mark, Place, Start, StopKind, StreamFacts,
+    Acquire, Acquired, Broker, Commit, Committed, Fence, FrontMark, Group, KeyLayout, LAYOUT_VERSION, Mark, NewLetter,
+    Place, Start, StopKind, StreamFacts,
 };
+use runnel::event::Fields;
 use runnel::settings::RedisUrl;
 use runnel::{EventId, Partition};
 
@@ -15,6 +18,7 @@ use crate::support::Server;
 
 /// An app `shop` with a stream `orders` of four partitions.
 pub(crate) struct Shop {
+    app: &'static str,
     pub(crate) server: Server,
     pub(crate) broker: Redis,
     pub(crate) group: Group,
@@ -23,11 +27,34 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
+        Self::of("shop", "billing", &orders("xxh64", "json")).await
+    }
+
+    /// The stream and the processor of the example `quickstart`, which is a program that knows the type of its records.
+    pub(crate) async fn typed() -> Self {
+        let facts = StreamFacts { partitions: 16, slot_groups: 16, ..orders("xxh64", "json") };
+        Self::of("myapp", "printer", &facts).await
+    }
+
+    async fn of(app: &'static str, processor: &str, facts: &StreamFacts) -> Self {
         let server = Server::redis();
-        let broker = connected(&server.url()).await;
-        let facts = broker.declare(&orders("xxh64", "json")).await.unwrap();
-        let group = Group { stream: Arc::new(facts), processor: "billing".into() };
-        Self { server, broker, group, room: tempfile::tempdir().unwrap() }
+        let broker = connected_as(app, &server.url()).await;
+        let facts = broker.declare(facts).await.unwrap();
+        let group = Group { stream: Arc::new(facts), processor: processor.into() };
+        Self { app, server, broker, group, room: tempfile::tempdir().unwrap() }
+    }
+
+    /// The example `quickstart` with these arguments.
+    pub(crate) fn own_command(&self, arguments: &[&str]) -> Command {
+        let mut command = without_settings(Command::new(quickstart()));
+        command.args(arguments).stdin(Stdio::null()).current_dir(self.room.path());
+        command.env("RUNNEL_REDIS_URL", self.server.url());
+        command
+    }
+
+    /// Runs it.
+    pub(crate) fn own(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.own_command(arguments).output().unwrap())
     }
 
     /// The program with these arguments, told of the server by its environment.
@@ -39,7 +66,7 @@ impl Shop {
 
     /// Runs `runnel --app shop` with these arguments.
     pub(crate) fn runs(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(&[&["--app", "shop"], arguments].concat()).output().unwrap())
+        Ran::of(self.command(&[&["--app", self.app], arguments].concat()).output().unwrap())
     }
 
     /// Runs it for programs, and reads the answer.
@@ -73,6 +100,49 @@ impl Shop {
         Fence { nonce, epoch: owned.epoch }
     }
 
+    /// Lets a processor give up events of the partition, each with its error.
+    pub(crate) async fn gives_up(&self, processor: &str, partition: u32, letters: &[(EventId, &str, Fields)]) {
+        let group = Group { processor: processor.into(), ..self.group.clone() };
+        let place = Place { group, partition: Partition(partition) };
+        let nonce: Arc<str> = format!("{processor}-{partition}-{}", fastrand::u64(..)).into();
+        let wish = Acquire {
+            place: place.clone(),
+            nonce: nonce.clone(),
+            worker: "w7".into(),
+            ttl: Duration::from_secs(600),
+            start: Start::Beginning,
+            joined: 0,
+        };
+        let Acquired::Owned(owned) = self.broker.acquire(&wish).await.unwrap() else { panic!("it is somebody's") };
+        let fence = Fence { nonce, epoch: owned.epoch };
+        let letter = |(id, error, fields): &(EventId, &str, Fields)| {
+            let about = serde_json::json!({ "id": id, "processor": processor, "error": error, "attempts": 3,
+                "at": 1_795_315_492_410_u64, "worker": "w7", "stream": "orders", "partition": partition });
+            NewLetter { id: *id, about: about.to_string().into(), fields: fields.clone() }
+        };
+        let commit = Commit {
+            place: place.clone(),
+            fence: fence.clone(),
+            n: owned.n + 1,
+            position: owned.position,
+            entries_read: owned.entries_read,
+            seen: owned.position,
+            front: FrontMark::Keep,
+            done: Vec::new(),
+            passed: Vec::new(),
+            letters: letters.iter().map(letter).collect(),
+            letters_limit: 100_000,
+        };
+        assert_eq!(*self.broker.commit(&[commit]).await.remove(0).as_ref().unwrap(), Committed::Applied);
+        assert!(self.broker.release(&place, &fence, None).await.unwrap());
+    }
+
+    /// Writes among the dead letters of partition 0 what is none. Answers its id.
+    pub(crate) fn writes_among_letters(&self, name: &str, value: &str) -> String {
+        let key = format!("__dead:{{{}.orders.0}}.0", self.app);
+        redis::cmd("XADD").arg(key).arg("*").arg(name).arg(value).query(&mut self.server.raw()).unwrap()
+    }
+
     /// Lets a worker stop at an event of the partition.
     pub(crate) async fn stopped_at(&self, partition: u32, at: EventId, kind: StopKind, error: &str) {
         let fence = self.owned_by("w9", partition).await;
@@ -97,19 +167,46 @@ pub(crate) fn orders(partitioner: &str, codec: &str) -> StreamFacts {
 
 /// The app `shop` at that address.
 pub(crate) async fn connected(url: &str) -> Redis {
-    Redis::connect(&RedisUrl::new(url), "shop", "", RedisOptions::default()).await.unwrap()
+    connected_as("shop", url).await
+}
+
+async fn connected_as(app: &str, url: &str) -> Redis {
+    Redis::connect(&RedisUrl::new(url), app, "", RedisOptions::default()).await.unwrap()
 }
 
 /// The program, with none of the settings of whoever runs the tests.
 pub(crate) fn runnel(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_runnel"));
+    let mut command = without_settings(Command::new(env!("CARGO_BIN_EXE_runnel")));
+    command.args(arguments).stdin(Stdio::null()).current_dir(std::env::temp_dir());
+    command
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RUNNEL_") || name == "RUST_LOG" {
             command.env_remove(name);
         }
     }
-    command.args(arguments).stdin(Stdio::null()).current_dir(std::env::temp_dir());
     command
+}
+
+/// The built example, which is built now if it is missing.
+fn quickstart() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
+        let example = profile.join("examples/quickstart");
+        if !example.exists() {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--example", "quickstart", "--target-dir"]).arg(profile.parent().expect("as above"));
+            if profile.ends_with("release") {
+                cargo.arg("--release");
+            }
+            assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+        }
+        example
+    })
 }
 
 /// How a run ended.

@@ -1,4 +1,4 @@
-//! processor reset, pause, resume, skip and forget.
+//! processor reset, pause, resume, skip, dead-letter and forget.
 
 use runnel::EventId;
 use runnel::broker::{Broker, StopKind};
@@ -78,6 +78,86 @@ async fn a_skip_goes_on_behind_the_failing_event() {
     assert_eq!((&place["position"], &place["stopped"]), (&event.to_string().into(), &serde_json::Value::Null));
     let nothing = shop.runs(&["processor", "skip", "billing"]);
     assert!(nothing.code == 3 && nothing.err.contains("--partition"), "{nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_event_is_kept_as_a_dead_letter_with_its_error() {
+    let shop = with_events().await;
+    let event = first(&shop);
+    shop.stopped_at(0, event, StopKind::Quarantined, "declined").await;
+
+    let given_up = shop.tells(&["processor", "dead-letter", "billing"]);
+    let letters = shop.tells(&["dead", "list", "orders"]);
+    let nothing = shop.runs(&["processor", "dead-letter", "billing"]);
+
+    assert_eq!((&given_up[0]["position"], &given_up[0]["done"]), (&event.to_string().into(), &"dead-lettered".into()));
+    assert_eq!(letters.as_array().unwrap().len(), 1);
+    let letter = &letters[0];
+    assert_eq!((&letter["event"], &letter["processor"]), (&event.to_string().into(), &"billing".into()));
+    assert_eq!(
+        (&letter["error"], &letter["worker"], &letter["fields"]["data"]),
+        (&"declined".into(), &"".into(), &serde_json::json!({}))
+    );
+    assert_eq!((&places(&shop)[0]["lag"], &places(&shop)[0]["stopped"]), (&2.into(), &serde_json::Value::Null));
+    assert!(nothing.code == 3 && nothing.err.contains("--partition"), "{nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_become_a_letter_stays_and_it_is_told_why() {
+    let shop = with_events().await;
+    let give_up = |partition: &str, more: &[&str]| {
+        let ran = shop.runs(&[&["processor", "dead-letter", "billing", "--partition", partition], more].concat());
+        (ran.code, ran.err)
+    };
+    shop.owned_by("w1", 1).await;
+
+    let (code, err) = give_up("0", &[]);
+    assert!(code == 1 && err.contains("NOEVENT") && err.contains("no worker has ever owned"), "{err}");
+    let (code, err) = give_up("1", &[]);
+    assert!(code == 3 && err.contains("there is nothing to be given up"), "{err}");
+    shop.owned_by("w1", 0).await;
+    assert_eq!(give_up("0", &["--set", "dead_letter_size=1"]).0, 0);
+    let (code, err) = give_up("0", &["--set", "dead_letter_size=1"]);
+    assert!(code == 1 && err.contains("LETTERSFULL") && err.contains("dead retry"), "{err}");
+    assert_eq!(give_up("9", &[]).0, 3);
+    assert_eq!(places(&shop)[0]["lag"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retried_event_that_is_given_up_by_hand_is_kept_as_it_was_sent() {
+    let shop = with_events().await;
+    shop.owned_by("w1", 0).await;
+    let event = first(&shop);
+    for _ in 0..2 {
+        assert_eq!(shop.runs(&["processor", "reset", "billing", "--start", "$", "--force"]).code, 0);
+        assert_eq!(shop.runs(&["dead", "retry", "orders", "--all"]).code % 3, 0);
+        if shop.tells(&["processor", "show", "billing"])["places"][0]["lag"] == 0 {
+            assert_eq!(shop.runs(&["processor", "reset", "billing", "--start", "0", "--partition", "0"]).code, 0);
+        }
+        let given_up = shop.runs(&["processor", "dead-letter", "billing", "--partition", "0"]);
+        assert_eq!(given_up.code, 0, "{given_up:?}");
+    }
+
+    let letters = shop.tells(&["dead", "list", "orders"]);
+    assert_eq!(
+        (&letters[0]["event"], &letters[0]["fields"]),
+        (&event.to_string().into(), &serde_json::json!({"data": {}}))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_tells_what_was_where_and_who_has_lost_it() {
+    let shop = with_events().await;
+    let event = first(&shop);
+    shop.owned_by("w1", 0).await;
+
+    let to_the_end = shop.tells(&["processor", "reset", "billing", "--start", "$", "--force", "--partition", "0"]);
+    let back = shop.tells(&["processor", "reset", "billing", "--start", "2026-01-01T00:00:00Z"]);
+
+    assert_eq!((&to_the_end[0]["before"], &to_the_end[0]["taken_from"]), (&"0-0".into(), &"w1".into()));
+    assert_eq!(back[0]["before"], to_the_end[0]["position"]);
+    assert!(back[0]["position"].as_str().unwrap().parse::<EventId>().unwrap() < event);
+    assert_eq!((&back[0]["taken_from"], &places(&shop)[0]["lag"]), (&serde_json::Value::Null, &3.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,4 +35,5 @@ mod hands;
 mod main_job;
 mod python;
 mod refusals;
+mod resets;
 mod sending;

@@ -1,7 +1,7 @@
 //! What an operator may do to a place, owned or not.
 
 use crate::broker::letters::letter;
-use crate::broker::{BrokerError, Epoch, Forgotten, Group, Intervention, Place, Start, Stop, StopKind};
+use crate::broker::{BrokerError, Epoch, Forgotten, Group, Intervention, Place, RETRIED, Start, Stop, StopKind};
 use crate::event::{EventId, Fields};
 
 use super::ADDRESS;
@@ -71,7 +71,9 @@ impl Store {
             return Err(refused(DOING, "CHANGED", format!("event {front} is in front, not {id}")));
         }
         let event = data.log.as_ref().and_then(|log| log.entries.get(&id));
-        let letter = letter(about, event.ok_or_else(|| no_event("the event is no longer there"))?);
+        let event = event.ok_or_else(|| no_event("the event is no longer there"))?;
+        let is_retried = event.last().is_some_and(|(name, _)| name == RETRIED.as_bytes());
+        let letter = if is_retried { letter(about, &event.without_last()) } else { letter(about, event) };
         match self.check_letters(DOING, place, std::iter::once(&letter), limit)? {
             Ok(()) => Ok(letter),
             Err(have) => Err(refused(DOING, "LETTERSFULL", format!("there are {have} letters"))),

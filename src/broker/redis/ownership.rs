@@ -6,7 +6,7 @@ use super::reply::{self, Reply, Unread};
 use super::scripts::{self, Call};
 use crate::broker::{
     ABOUT, Acquire, Acquired, BrokerError, Commit, Committed, Epoch, Fence, Forgotten, Front, FrontMark, Group,
-    Intervention, Mark, Note, Owned, Place, Renew, Renewed, Start, Stop, StopKind,
+    Intervention, Mark, Note, Owned, Place, RETRIED, Renew, Renewed, Start, Stop, StopKind,
 };
 use crate::event::{EventId, Partition};
 
@@ -73,7 +73,7 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
         Intervention::DeadLetter { id, about, limit } => {
             place.group.stream.refuse_letters(&redis.connection.target().address, DOING)?;
             call = call.key(redis.keys.letters(&place.group.stream, place.partition));
-            call = call.arg(id).arg(limit).arg(ABOUT).bytes(about);
+            call = call.arg(id).arg(limit).arg(ABOUT).bytes(about).arg(RETRIED);
         }
         Intervention::Resume | Intervention::Skip | Intervention::Pause => {}
     }

@@ -1,7 +1,8 @@
 -- An operator changes a place: its owner, if there is one, is fenced out.
 -- KEYS  fence, stream, done set, set of groups, to dead-letter: the stream of dead letters
 -- ARGV  group, change (reset, resume, skip, pause, dead-letter), for a reset: where to (id or `$`),
---       to dead-letter: id of the event, letters that there may be, name and value of the letter's first field
+--       to dead-letter: id of the event, letters that there may be, name and value of the letter's first field, name of the
+--       mark of an event that was put back, which is no part of what was sent
 -- Returns the position afterwards.
 -- To dead-letter is to skip with the event stored in the same step. What the letter says names the event, so another one
 -- in front is refused.
@@ -52,6 +53,7 @@ if change == 'dead-letter' then
   local found = stream and redis.call('XRANGE', KEYS[2], target, target)[1]
   if not found then return redis.error_reply('NOEVENT event ' .. target .. ' is no longer in ' .. KEYS[2]) end
   letter = found[2]
+  if letter[#letter - 1] == ARGV[7] then letter[#letter], letter[#letter - 1] = nil, nil end
   wrong = why_not_added(KEYS[5], #letter + 2)
   if wrong then return wrong end
   local have = redis.call('XLEN', KEYS[5])

@@ -194,4 +194,15 @@ on_every_store! {
 
         assert_eq!(all_of(&case).await, before);
     }
+
+    async fn a_retried_event_that_is_given_up_by_hand_is_stored_as_it_was_sent(kind: Kind) {
+        let (case, stored) = dead(kind, 1..=2).await;
+        let [Retried::Back(back)] = retry(&case, &stored[..1]).await[..] else { panic!("it is there") };
+
+        let by_hand = Intervention::DeadLetter { id: back, about: about("by hand"), limit: ROOM };
+        assert_eq!(case.intervene(&case.place(), &by_hand).await.unwrap(), back);
+
+        let event = Fields::from_pairs([("data", "1")]);
+        assert_eq!(letters(&case).await[1].fields, around((ABOUT, "by hand"), &event, None));
+    }
 }
