@@ -178,6 +178,7 @@ async fn nothing_is_done_to_letters_that_nobody_has_named() {
     assert_eq!(listed(&shop, &[]).len(), 4);
     assert_eq!(shop.runs(&["dead", "retry", "orders", "--all"]).code, 0);
     assert_eq!(listed(&shop, &[]), []);
+    assert_eq!(records(&shop, 0).await, [r#"{"id":3}"#, r#"{"id":4}"#, r#"{"id":5}"#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
