@@ -16,13 +16,14 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::App;
 use crate::broker::{Broker, Forgotten, Group, Intervention, PartitionSurvey, Place, Start, Stop, StopKind, StreamRef};
-use crate::clock;
+use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
 use crate::event::{EventId, Partition};
 use crate::executor::{Appetite, Executor, Surroundings};
 use crate::nearest::did_you_mean;
 use crate::processor::{Chain, Ends, Middleware, Next, Outcome, ProcessorSpec, Settled, Unit};
-use crate::settings::{Named, check_name};
+use crate::runs::recorder::Recorder;
+use crate::settings::{Named, TaskLogPolicy, check_name};
 use crate::stream::current::{self, Handle};
 use crate::tasks::{Gate, Tasks};
 
@@ -192,6 +193,10 @@ async fn run(app: &App, handle: &Handle, mut spec: ProcessorSpec, group: &Group,
     beside.start(obey_signals(switches.clone()));
     // A partition that is halted is found by its mark, and the others go on.
     let (reports, _halts) = mpsc::unbounded_channel();
+    // Nobody announces this process, so the leader would take its tenancies for crashed.
+    let now = handle.broker().server().await.doing(|| "look at the server".to_owned())?.now;
+    let server_clock = ServerClock::heard(clock::now(), clock::now(), now);
+    let (recorder, _) = Recorder::new(handle.clone(), server_clock, worker.name.clone(), TaskLogPolicy::Off);
     let around = Surroundings {
         handle: handle.clone(),
         states: Arc::new(worker.app.make_states().await?),
@@ -200,6 +205,8 @@ async fn run(app: &App, handle: &Handle, mut spec: ProcessorSpec, group: &Group,
         suspects: Arc::new(Semaphore::new(1)),
         gate: worker.gate.clone(),
         witness: worker.witness.clone(),
+        recorder,
+        keeping: worker.app.keeping(handle.settings())?,
         reports,
         drain: switches.drain.clone(),
         abort: switches.abort.clone(),
