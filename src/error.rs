@@ -90,6 +90,9 @@ pub enum Failure {
         #[source]
         source: Error,
     },
+    /// The store of the run logs cannot be opened.
+    #[error("the run log store cannot be opened")]
+    RunLogStore(#[source] Error),
     /// There is nothing of that name.
     #[error("{0}")]
     NotFound(String),
@@ -104,6 +107,91 @@ pub enum Failure {
         /// The partition.
         partition: crate::event::Partition,
     },
+}
+
+/// An error that no further try could make good: retries end with it, and the policy decides at once.
+///
+/// It counts wherever it stands among the causes of what a processor's or a job's function returns. What it wraps is
+/// shown as it is.
+///
+/// ```
+/// use runnel::prelude::*;
+///
+/// async fn charge(amount: &str) -> Result<()> {
+///     let amount: f64 = amount.parse().terminal()?;
+///     if amount < 0.0 {
+///         return Err(runnel::Terminal("nobody can be charged less than nothing").into());
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct Terminal {
+    cause: Cause,
+}
+
+/// What a [`Terminal`] wraps. It is a link of the chain of its own, because boxes of other crates forget the type of what
+/// they hold, and only let its causes be seen.
+struct Cause(Error);
+
+/// Wraps an error that no further try could make good: see the type of the same name.
+#[allow(non_snake_case, reason = "it stands for the constructor of the type, and takes anything that is an error")]
+pub fn Terminal(error: impl Into<Error>) -> Terminal {
+    Terminal { cause: Cause(error.into()) }
+}
+
+impl Terminal {
+    /// Whether this error, or one of its causes, says that no further try could make it good.
+    pub fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Self>() || error.is::<Cause>())
+    }
+}
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Terminal").field(&self.cause).finish()
+    }
+}
+
+impl std::fmt::Display for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl std::error::Error for Terminal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl std::fmt::Debug for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// `.terminal()?` in place of `?`: what failed is not tried again.
+pub trait TerminalExt<T> {
+    /// Wraps the error in [`Terminal`].
+    fn terminal(self) -> std::result::Result<T, Terminal>;
+}
+
+impl<T, E: Into<Error>> TerminalExt<T> for std::result::Result<T, E> {
+    fn terminal(self) -> std::result::Result<T, Terminal> {
+        self.map_err(Terminal)
+    }
 }
 
 /// Says what was being done when the store failed.
@@ -132,4 +220,32 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot charge")]
+    struct Charging(#[source] Error);
+
+    #[test]
+    fn a_terminal_error_is_found_among_the_causes_and_shown_as_what_it_wraps() {
+        let terminal = || "x".parse::<u8>().terminal().unwrap_err();
+
+        assert!(Terminal::is_in(&terminal()));
+        let deep = Charging(Box::new(terminal()));
+        assert!(Terminal::is_in(&deep));
+        assert_eq!(chain(&deep), "cannot charge: invalid digit found in string");
+        assert!(!Terminal::is_in(&Charging("no network".into())));
+    }
+
+    #[test]
+    fn a_terminal_error_is_found_where_only_its_causes_can_be_seen() {
+        let terminal = Terminal("no such customer");
+        let seen = std::error::Error::source(&terminal).unwrap();
+
+        assert!(!seen.is::<Terminal>() && Terminal::is_in(seen));
+    }
 }

@@ -38,7 +38,7 @@ pub use async_trait::async_trait;
 #[cfg(feature = "cli")]
 pub use cli::program as main;
 pub use decide::schedule::{Delivery, Missed, Overlap, UnknownChoice};
-pub use error::{Error, Failure, Result};
+pub use error::{Error, Failure, Result, Terminal, TerminalExt};
 pub use event::{Event, EventId, Partition};
 pub use job::inaction;
 pub use processor::{Context, DeadLetter, Events, Middleware, Next, Outcome, Settled, State, Unit};
@@ -46,7 +46,7 @@ pub use record::Record;
 pub use route::{Key, Partitioner};
 #[cfg(feature = "macros")]
 pub use runnel_macros::Record;
-pub use runs::RunContext;
+pub use runs::{RunContext, TASK_LOG};
 pub use settings::ExceptionPolicy;
 pub use stream::{Bound, Stream, current::spawn};
 pub use worker::Connected;
@@ -65,7 +65,7 @@ pub mod prelude {
     pub use crate::codec::{Codec, Json};
     pub use crate::{
         App, Context, DeadLetter, Event, EventId, Events, ExceptionPolicy, Key, Partition, Partitioner, Record, Result,
-        RunContext, State, Stream, inaction,
+        RunContext, State, Stream, TASK_LOG, TerminalExt, inaction,
     };
 }
 

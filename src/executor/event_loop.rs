@@ -77,7 +77,7 @@ async fn call(turn: Turn, function: &dyn Loop) -> (Turn, Option<Result<(), Fault
                 biased;
                 outcome = AssertUnwindSafe(future).catch_unwind() => Some(match outcome {
                     Ok(Ok(())) => Ok(()),
-                    Ok(Err(error)) => Err(Fault { error, is_final: false }),
+                    Ok(Err(error)) => Err(Fault::told(error)),
                     Err(panic) => Err(Fault::panicked("the processor", panic)),
                 }),
                 () = abort.cancelled() => None,
@@ -156,7 +156,7 @@ impl Turn {
         Some(match self.settle(in_hand.hand, end) {
             Ok(()) => Closed::Settled(left),
             Err((hand, mut fault)) => {
-                fault.is_final = is_final;
+                fault.is_final |= is_final;
                 Closed::Failed(hand, fault)
             }
         })
@@ -169,7 +169,7 @@ impl Turn {
             // Also what it has skipped: it was given that.
             Ok(_) if end.is_called => self.lane.handled(&hand),
             Ok(_) => self.lane.passed(&hand),
-            Err(error) => return Err((hand, Fault { error, is_final: false })),
+            Err(error) => return Err((hand, Fault::told(error))),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::broker::{MOST_FIELDS, Mark, NewLetter, StopKind};
 use crate::clock::{self, Instant};
 use crate::decide::verdict::{Verdict, verdict};
-use crate::error::Error;
+use crate::error::{Error, Terminal};
 use crate::event::EventId;
 use crate::processor::dead_letter::Writer;
 use crate::processor::{Context, UnitError};
@@ -17,19 +17,25 @@ use super::lane::Lane;
 /// Why a unit failed.
 pub(super) struct Fault {
     pub(super) error: Error,
-    /// Whether another try could not go better: the bytes do not change.
+    /// Whether another try could not go better: the bytes do not change, or the error says so.
     pub(super) is_final: bool,
 }
 
 impl Fault {
     pub(super) fn of(error: UnitError, context: &Context) -> Self {
         match error {
-            UnitError::Handler(error) => Self { error, is_final: false },
+            UnitError::Handler(error) => Self::told(error),
             UnitError::Decode(id, source) => {
                 let stream = context.stream().to_owned();
                 Self { error: crate::error::Failure::Decode { stream, id, source }.into(), is_final: true }
             }
         }
+    }
+
+    /// What user code answered: another try may go better, unless it says that none could.
+    pub(super) fn told(error: Error) -> Self {
+        let is_final = Terminal::is_in(&*error);
+        Self { error, is_final }
     }
 
     /// `who` did: "the processor".

@@ -1,6 +1,7 @@
 //! A unit in hand: the entries that are settled as one, and which of them the function is given.
 //!
-//! An event that was put back for another processor is settled with the others, uncalled; one that was put back for
+//! An event that was put back for another processor is settled with the others, uncalled, and so is one that the view which
+//! the processor has of its stream does not show; one that was put back for
 //! this one is given without its mark. The entries as they lie in the stream are kept where they may be needed again.
 
 use smallvec::SmallVec;
@@ -8,6 +9,7 @@ use smallvec::SmallVec;
 use crate::event::{Entry, EventId};
 use crate::processor::Entries;
 use crate::processor::dead_letter::Retried;
+use crate::stream::Shows;
 
 /// A unit that was taken from the queue.
 pub(super) struct Hand {
@@ -25,15 +27,19 @@ pub(super) struct Hand {
 impl Hand {
     /// Takes a unit, and answers what of it is to be given to this processor. Keeping the entries costs as much as
     /// queueing them.
-    pub(super) fn take(unit: Entries, processor: &str, keep: bool) -> (Self, Entries) {
+    pub(super) fn take(unit: Entries, processor: &str, shows: Option<Shows>, keep: bool) -> (Self, Entries) {
         let ids: SmallVec<[EventId; 1]> = unit.iter().map(|entry| entry.id).collect();
         let kept = keep.then(|| unit.clone());
         let mut hand = Self { first_given: ids.first().copied(), ids, uncalled: Vec::new(), retried: None, kept };
-        if !unit.iter().any(|entry| Retried::may_mark(&entry.fields)) {
+        if shows.is_none() && !unit.iter().any(|entry| Retried::may_mark(&entry.fields)) {
             return (hand, unit);
         }
         let mut given = Entries::new();
         for entry in unit {
+            if shows.is_some_and(|shows| !shows(&entry.fields)) {
+                hand.uncalled.push(entry.id);
+                continue;
+            }
             match Retried::of(&entry.fields) {
                 None => given.push(entry),
                 Some(mark) if mark.processor == processor => {

@@ -105,7 +105,7 @@ async fn invoke(call: &dyn Call, unit: Entries, context: &Context) -> Result<(),
     };
     match future.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Fault { error, is_final: false }),
+        Ok(Err(error)) => Err(Fault::told(error)),
         Err(panic) => Err(Fault::panicked("the processor", panic)),
     }
 }
@@ -113,7 +113,10 @@ async fn invoke(call: &dyn Call, unit: Entries, context: &Context) -> Result<(),
 /// The same within middleware.
 async fn run_within(chain: &Chain, call: &dyn Call, unit: &mut Unit) -> Result<Settled, Fault> {
     let outcome = wrapped::run(chain, unit, &Function(call)).await;
-    outcome.map_err(|error| Fault { error, is_final: unit.is_unreadable() })
+    outcome.map_err(|error| {
+        let fault = Fault::told(error);
+        Fault { is_final: fault.is_final || unit.is_unreadable(), ..fault }
+    })
 }
 
 /// A handler as the innermost part of a chain.

@@ -178,7 +178,7 @@ impl Lane {
     /// letters, and wherever else it may be needed again.
     pub(super) fn take_in_hand(&self, unit: Entries, is_needed_again: bool) -> (Hand, Entries) {
         let keep = is_needed_again || self.manner.retry.attempts > 1 || self.manner.policy == Policy::DeadLetter;
-        Hand::take(unit, &self.context.tenancy.processor, keep)
+        Hand::take(unit, &self.context.tenancy.processor, self.manner.shows, keep)
     }
 
     /// The context of a unit that starts now.

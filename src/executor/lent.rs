@@ -96,7 +96,7 @@ impl Turn {
         self.settle(in_hand.hand, end).map_err(|(hand, fault)| {
             // The function goes on with this error, or skips the event.
             let (id, error) = (hand.first(), Arc::from(fault.error));
-            self.broken = Some(Fault { error: Unsettled::failure(id, &error).into(), is_final: false });
+            self.broken = Some(Fault::told(Unsettled::failure(id, &error).into()));
             self.in_hand = Some(InHand { hand, wrapped: None, is_out: true, is_skipped: false });
             Unsettled { id, error }
         })

@@ -10,7 +10,7 @@ use crate::broker::Start;
 use crate::decide::verdict::Policy;
 use crate::event::{EventId, Partition};
 use crate::settings::{ExceptionPolicy, Retry, Settings};
-use crate::stream::StreamSpec;
+use crate::stream::{Shows, StreamSpec};
 
 pub mod dead_letter;
 pub mod events;
@@ -107,6 +107,8 @@ pub(crate) struct Manner {
     pub(crate) join_delay: Duration,
     pub(crate) assignment_sleep: Duration,
     pub(crate) assignment_attempts: Option<u32>,
+    /// Which events of its stream it is given; the others are settled without it.
+    pub(crate) shows: Option<Shows>,
 }
 
 impl Manner {
@@ -147,6 +149,7 @@ impl ProcessorSpec {
             join_delay: options.join_delay.unwrap_or(settings.default_join_delay),
             assignment_sleep: options.assignment_sleep.unwrap_or(settings.default_assignment_sleep),
             assignment_attempts: options.assignment_attempts.or(settings.default_assignment_attempts),
+            shows: self.stream.shows,
         }
     }
 

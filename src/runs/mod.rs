@@ -37,3 +37,5 @@ pub use stores::{
     MemoryStore, PurgeReport, RunLogStore, StoreError, StoreRegistry, StoreSummary, Stores, TaskLogRepo, open_store,
 };
 pub use task_log::{TaskLog, TaskLogRows, TaskState};
+pub use tasks::TASK_LOG;
+pub(crate) use tasks::TASKS;

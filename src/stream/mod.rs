@@ -24,6 +24,9 @@ mod pump;
 use current::Handle;
 use outlet::Outlet;
 
+/// Whether a view shows the event with these fields. Those that it does not show are settled unseen.
+pub(crate) type Shows = fn(&Fields) -> bool;
+
 /// What a stream declares, without its record type.
 #[derive(Clone)]
 pub(crate) struct StreamSpec {
@@ -42,6 +45,8 @@ pub(crate) struct StreamSpec {
     pub(crate) dead_letter_size: Option<u64>,
     /// Whether it is the stream of the dead letters of another.
     pub(crate) holds_letters: bool,
+    /// Of a view: which events of its stream it shows. Nothing is sent to a view.
+    pub(crate) shows: Option<Shows>,
     /// All of the above in one text: declarations that differ in anything are different ways into a stream.
     pub(crate) identity: Arc<str>,
 }
@@ -50,7 +55,7 @@ impl StreamSpec {
     fn identify(&mut self) {
         let partitioner = self.partitioner.as_ref().map(Partitioner::name);
         self.identity = format!(
-            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {} {:?} {}",
+            "{} {:?} {:?} {:?} {partitioner:?} {:?} {:?} {:?} {} {} {:?} {} {}",
             self.name,
             self.partitions,
             self.partition_size,
@@ -61,7 +66,8 @@ impl StreamSpec {
             self.python_compatible,
             self.primitive,
             self.dead_letter_size,
-            self.holds_letters
+            self.holds_letters,
+            self.shows.is_some()
         )
         .into();
     }
@@ -159,6 +165,7 @@ impl<R: Record> Stream<R> {
             internal: false,
             dead_letter_size: None,
             holds_letters: false,
+            shows: None,
             identity: "".into(),
         };
         spec.identify();
@@ -315,6 +322,12 @@ impl<R: Record> Bound<R> {
             return Err(Failure::Invalid(format!(
                 "stream `{}` holds what processors of stream `{base}` gave up, and nothing is sent to it: send to `{base}`, and \
                  let a processor give events up with `on_error = \"dead_letter\"`",
+                spec.name
+            )));
+        }
+        if spec.shows.is_some() {
+            return Err(Failure::Invalid(format!(
+                "stream `{}` holds what workers write of runs, and nothing else is sent to it",
                 spec.name
             )));
         }
