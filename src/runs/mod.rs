@@ -9,7 +9,7 @@ mod ended;
 mod event;
 mod id;
 mod log;
-mod mask;
+pub(crate) mod mask;
 pub mod output;
 mod projection;
 pub mod query;

@@ -1,4 +1,4 @@
-//! `runnel.toml`: settings by name, each with the line it stands on.
+//! `runnel.toml`: settings by name and sections, each with the line it stands on.
 //!
 //! Refusals name file and line. They never quote the file: it may hold a password.
 
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::sections::{self, Sections};
 use super::{Origin, environment};
 
 /// The file that is read when `RUNNEL_CONFIG` names no other.
@@ -33,8 +34,8 @@ pub(super) fn find() -> Result<Option<(PathBuf, String)>, String> {
     }
 }
 
-/// Every setting in the text of a settings file, and every line that cannot be one.
-pub(super) fn read(path: &Path, text: &str) -> (Vec<Given>, Vec<String>) {
+/// Every setting in the text of a settings file, and every line that cannot be one. Its tables become `sections`.
+pub(super) fn read(path: &Path, text: &str, sections: &mut Sections) -> (Vec<Given>, Vec<String>) {
     let line_at = |offset: usize| text.bytes().take(offset).filter(|&b| b == b'\n').count() + 1;
     let origin = |offset: usize| Origin::File { path: path.to_owned(), line: Some(line_at(offset)) };
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -46,9 +47,15 @@ pub(super) fn read(path: &Path, text: &str) -> (Vec<Given>, Vec<String>) {
         return (Vec::new(), errors.into_iter().map(refuse).collect());
     }
 
+    let plain: toml::Table = text.parse().unwrap_or_default();
     let (mut given, mut problems) = (Vec::new(), Vec::new());
     for (name, value) in table.get_ref() {
-        let origin = origin(name.span().start);
+        let at = name.span().start;
+        if let (true, DeValue::Table(section)) = (sections::NAMES.contains(&&**name.get_ref()), value.get_ref()) {
+            sections.read(name.get_ref(), section, at, &plain, &origin, &mut problems);
+            continue;
+        }
+        let origin = origin(at);
         match as_text(value.get_ref()) {
             Some(text) => given.push(Given { name: name.get_ref().to_string(), text, origin }),
             None if super::Setting::named(name.get_ref()).is_none() => {

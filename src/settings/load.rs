@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::nearest::did_you_mean;
 
 use super::file::{self, Given};
+use super::sections::{self, Sections};
 use super::{Setting, Settings, TABLE, environment, show_duration, validate};
 
 /// Where the value of a setting came from.
@@ -59,6 +60,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Where each came from, by name; every setting is there.
     pub origin: BTreeMap<&'static str, Origin>,
+    /// The sections: tables that are read where they are needed.
+    pub sections: Sections,
     /// What looked wrong without being refused, as sentences.
     pub warnings: Vec<String>,
 }
@@ -155,12 +158,13 @@ fn merge(sources: Sources<'_>, mut problems: Vec<String>) -> Result<Loaded, Fail
     let mut loaded = Loaded {
         settings: Settings::default(),
         origin: TABLE.iter().map(|setting| (setting.name, Origin::Default)).collect(),
+        sections: Sections::default(),
         warnings: Vec::new(),
     };
     // The weakest first: what comes later covers it.
     let mut given = Vec::new();
     if let Some((path, text)) = &sources.file {
-        let (found, refused) = file::read(path, text);
+        let (found, refused) = file::read(path, text, &mut loaded.sections);
         given.extend(found);
         problems.extend(refused);
     }
@@ -179,6 +183,9 @@ fn merge(sources: Sources<'_>, mut problems: Vec<String>) -> Result<Loaded, Fail
 
 fn apply(loaded: &mut Loaded, given: Given) -> Result<(), String> {
     let Given { name, text, origin } = given;
+    if let Some(taken) = loaded.sections.set(&name, &text, &origin) {
+        return taken;
+    }
     let Some(setting) = Setting::named(&name) else { return Err(format!("{origin}: {}", unknown(&name))) };
     if !(setting.read)(&mut loaded.settings, &text) {
         let place = match &origin {
@@ -201,6 +208,13 @@ fn from_environment(
 ) -> Vec<Given> {
     let mut given = Vec::new();
     for (var, value) in variables {
+        if let Some(name) = sections::named_by(&var) {
+            match value.into_string() {
+                Ok(text) => given.push(Given { name, text, origin: Origin::Env { var } }),
+                Err(_) => problems.push(format!("{var} is not UTF-8: expected a text")),
+            }
+            continue;
+        }
         let name = var.strip_prefix("RUNNEL_").unwrap_or(&var).to_ascii_lowercase();
         match Setting::named(&name).filter(|setting| setting.variable() == var) {
             Some(setting) => match value.into_string() {
@@ -256,7 +270,7 @@ fn successor(name: &str) -> &'static str {
 
 /// "there is no setting `x`", with the nearest one.
 pub(super) fn unknown(name: &str) -> String {
-    let near = did_you_mean(name, TABLE.iter().map(|setting| setting.name));
+    let near = did_you_mean(name, TABLE.iter().map(|setting| setting.name).chain(sections::NAMES));
     format!("there is no setting `{}`{near}", super::shown(name))
 }
 

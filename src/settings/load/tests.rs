@@ -178,3 +178,82 @@ fn a_password_shows_in_no_output() {
         assert!(!refused.contains("canary"), "{refused}");
     }
 }
+
+/// What a store of that type is told.
+fn told(loaded: &Loaded, kind: &str) -> Vec<(String, String, String)> {
+    let section = &loaded.sections.run_log_store;
+    let config = section.config(kind);
+    let told = config.iter();
+    told.map(|(name, value)| (name.clone(), value.to_string(), section.origin_of(kind, name).to_string())).collect()
+}
+
+const STORE: &str = "[run_log_store]\ntype = \"sqlite\"\n[run_log_store.config]\npath = \"runs.db\"\nretention_days = 7\n";
+
+#[test]
+fn the_section_of_a_store_is_kept_with_where_each_value_came_from() {
+    let loaded = Given::default().file(STORE).env("RUNNEL_RUN_LOG_STORE__RETENTION_DAYS", "9").load().unwrap();
+
+    assert_eq!(loaded.sections.run_log_store.kind(), Some("sqlite"));
+    assert_eq!(loaded.sections.run_log_store.origin().to_string(), "runnel.toml:2");
+    let told = told(&loaded, "sqlite");
+    let told: Vec<[&str; 3]> = told.iter().map(|(a, b, c)| [&**a, &**b, &**c]).collect();
+    let days = ["retention_days", "9", "RUNNEL_RUN_LOG_STORE__RETENTION_DAYS"];
+    assert_eq!(told, [["path", "\"runs.db\"", "runnel.toml:4"], days]);
+    assert!(!format!("{loaded:?}").contains("runs.db"), "values may be secrets");
+}
+
+#[test]
+fn what_a_source_says_of_the_store_it_names_is_not_meant_for_another_one() {
+    let url = ("RUNNEL_RUN_LOG_STORE__CONNECTION_STRING", "postgresql://u:p@h/db");
+    let loaded = Given::default().file(STORE).env(url.0, url.1).code("run_log_store", "postgres").load().unwrap();
+
+    assert_eq!(loaded.sections.run_log_store.kind(), Some("postgres"));
+    let told = told(&loaded, "postgres");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&*told[0].0, &*told[0].1), ("connection_string", "\"postgresql://u:p@h/db\""));
+}
+
+#[test]
+fn fields_of_the_environment_are_scalars_of_toml_or_else_texts() {
+    let read = |text: &'static str| {
+        let loaded = Given::default().env("RUNNEL_RUN_LOG_STORE__X", text).load().unwrap();
+        loaded.sections.run_log_store.config("any")["x"].to_string()
+    };
+
+    for (text, value) in [
+        ("12", "12"),
+        ("true", "true"),
+        ("1.5", "1.5"),
+        ("\"12\"", "\"12\""),
+        ("a b", "\"a b\""),
+        ("[1]", "\"[1]\""),
+        ("1\ny = 2", "\"\"\"\n1\ny = 2\"\"\""),
+        ("", "\"\""),
+    ] {
+        assert_eq!(read(text), value, "{text}");
+    }
+}
+
+#[test]
+fn sections_of_jobs_and_of_output_are_kept_as_they_are() {
+    let loaded = Given::default().file("[job.ingest]\nretry_steps = [\"load\"]\n[log_store]\ndir = \"x\"\n").load().unwrap();
+
+    let job = &loaded.sections.jobs["ingest"];
+    assert_eq!((job.table["retry_steps"].to_string(), job.origin.to_string()), ("[\"load\"]".into(), "runnel.toml:1".into()));
+    assert_eq!(loaded.sections.log_store.unwrap().table["dir"].as_str(), Some("x"));
+}
+
+#[test]
+fn sections_of_another_shape_are_refused_with_their_line() {
+    for (text, refusal) in [
+        ("[run_log_store]\ntyp = \"memory\"\n", "runnel.toml:2: run_log_store: unknown field `typ`"),
+        ("[run_log_store]\ntype = 7\n", "runnel.toml:2: run_log_store.type"),
+        ("[run_log_store]\nconfig = 7\n", "runnel.toml:2: run_log_store.config: expected a table"),
+        ("job.ingest = 7\n", "job.ingest is one value"),
+        ("log_store = 7\n", "runnel.toml:1: log_store is one value"),
+        ("[run_log_stor]\n", "did you mean `run_log_store`"),
+    ] {
+        let refused = Given::default().file(text).refusal();
+        assert!(refused.contains(refusal), "{text}: {refused}");
+    }
+}
