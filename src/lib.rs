@@ -41,7 +41,7 @@ pub use decide::schedule::{Delivery, Missed, Overlap, UnknownChoice};
 pub use error::{Error, Failure, Result, Terminal, TerminalExt};
 pub use event::{Event, EventId, Partition};
 pub use job::inaction;
-pub use processor::{Context, DeadLetter, Events, Middleware, Next, Outcome, Settled, State, Unit};
+pub use processor::{Context, DeadLetter, Events, Middleware, Next, Outcome, Settled, State, Track, Unit};
 pub use record::Record;
 pub use route::{Key, Partitioner};
 #[cfg(feature = "macros")]

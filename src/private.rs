@@ -16,6 +16,7 @@ pub use crate::app::registry::{Item, Registration};
 pub use crate::broker::Start;
 pub use crate::decide::schedule::{Delivery, Missed, Overlap};
 pub use crate::event::EventId;
+pub use crate::processor::Track;
 pub use crate::settings::{ExceptionPolicy, Retry};
 
 use crate::app::Declared;

@@ -36,6 +36,7 @@ impl Connection {
         let store: Arc<dyn Broker> = store;
         let handle = Handle::new(app.name().to_owned(), store, loaded.settings.clone())?;
         app.bind(handle.clone());
+        app.run_logs.found(loaded.sections.run_log_store.clone(), facts.product == "memory");
         Ok(Self { handle, url, facts, banner, private })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::broker::Start;
-use crate::processor::{DeclaredAt, Middleware, ProcessorSpec};
+use crate::processor::{DeclaredAt, Middleware, ProcessorSpec, Track};
 use crate::settings::{ExceptionPolicy, Retry};
 
 /// A processor that was just added to its app. Each of these overrides a setting for this processor alone.
@@ -44,6 +44,11 @@ impl Declared<'_> {
     /// [`Stream::dead_letters`](crate::Stream::dead_letters). While there is no room for more, the partition waits.
     pub fn dead_letter(self) -> Self {
         self.set(|p| p.options.dead_letter = true)
+    }
+
+    /// What of it is a run in the task log. Default: each tenancy of a partition.
+    pub fn track(self, what: Track) -> Self {
+        self.set(|p| p.options.track = what)
     }
 
     /// Wraps every unit that this processor settles, inside the middleware that was given before.

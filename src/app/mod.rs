@@ -16,6 +16,7 @@ use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
 use crate::processor::{Chain, DeclaredAt, Events, Middleware, ProcessorOptions, ProcessorSpec, Style};
 use crate::record::Record;
+use crate::runs::ids::RunIds;
 use crate::runs::output::{Keeping, LogStore};
 use crate::settings::{Overrides, Settings};
 use crate::stream::current::Handle;
@@ -26,9 +27,11 @@ pub(crate) mod connection;
 mod declared;
 mod jobs;
 pub(crate) mod registry;
+mod run_logs;
 
 pub use declared::Declared;
 pub use jobs::DeclaredJob;
+pub(crate) use run_logs::RunLogs;
 
 /// What `App::state_with` gets: a look at the app's environment.
 #[derive(Clone, Debug)]
@@ -86,6 +89,8 @@ pub struct App {
     /// Mistakes made while declaring, told all at once at start.
     pub(crate) refusals: Vec<String>,
     connected: Arc<tokio::sync::OnceCell<Handle>>,
+    pub(crate) run_logs: RunLogs,
+    pub(crate) run_ids: RunIds,
 }
 
 impl std::fmt::Debug for App {
@@ -132,6 +137,8 @@ impl App {
             log_store: None,
             refusals: Vec::new(),
             connected: Arc::default(),
+            run_logs: RunLogs::default(),
+            run_ids: RunIds::default(),
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) mod outbox;
 pub(crate) mod queue;
 pub(crate) mod rebalance;
 pub(crate) mod tenancy;
+pub(crate) mod tracked;
 pub(crate) mod upkeep;
 pub(crate) mod wrapped;
 

@@ -66,6 +66,23 @@ pub(crate) struct ProcessorSpec {
 /// The last events that a processor is to see: what comes after them, and partitions that are not named, are as if they were
 /// not there.
 pub(crate) type Ends = Arc<BTreeMap<Partition, EventId>>;
+/// What of a processor is a run in the task log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Track {
+    /// Each tenancy: the time in which a worker owns a partition.
+    #[default]
+    Tenancy,
+    /// Each batch, and each try of it. This costs two writes to the task log for every batch.
+    Batch,
+    /// Each event, and each try of it. This costs two writes to the task log for every event.
+    ///
+    /// An event does not start before its begin is in the task log, unless `task_log_policy` ignores that: it waits, and
+    /// the wait counts towards `timeout`.
+    Event,
+    /// Nothing.
+    Off,
+}
 
 /// What a processor may say for itself; the rest comes from the settings.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +103,7 @@ pub(crate) struct ProcessorOptions {
     pub(crate) join_delay: Option<Duration>,
     pub(crate) assignment_sleep: Option<Duration>,
     pub(crate) assignment_attempts: Option<u32>,
+    pub(crate) track: Track,
 }
 
 /// A processor's way of running, with nothing left open.
@@ -124,7 +142,12 @@ impl Manner {
 impl ProcessorSpec {
     /// Whether its tenancies are runs in the task log. Those of runnel's own are not: they read that log.
     pub(crate) fn is_recorded(&self) -> bool {
-        !self.name.starts_with("__")
+        self.options.track == Track::Tenancy && !self.name.starts_with("__")
+    }
+
+    /// Whether its units are.
+    pub(crate) fn tracks_units(&self) -> bool {
+        matches!(self.options.track, Track::Batch | Track::Event)
     }
 
     /// What holds for this processor under these settings.
@@ -195,6 +218,9 @@ impl ProcessorSpec {
             (_, Some(n)) if n > 10_000 => return Some(format!("`batch = {n}` is more than 10,000 events")),
             _ => {}
         }
+        if let Some(why) = self.cannot_track(takes_batches) {
+            return Some(why);
+        }
         if options.within.is_some() && options.batch.is_none() {
             return Some("`within` says how long a batch may take to fill, so give `batch` as well".into());
         }
@@ -223,6 +249,24 @@ impl ProcessorSpec {
             return Some("`timeout` must be longer than 0".into());
         }
         None
+    }
+}
+
+impl ProcessorSpec {
+    fn cannot_track(&self, takes_batches: bool) -> Option<String> {
+        if self.stream.internal && self.tracks_units() {
+            return Some("a reader of the task log must not feed it with each event: it is tracked by tenancies".into());
+        }
+        let is_handler = matches!(self.style, Style::Handler(_));
+        match self.options.track {
+            Track::Event if takes_batches => {
+                Some("`track = \"event\"` is for events that are handled one by one: a batch is one run, `track = \"batch\"`".into())
+            }
+            Track::Batch if is_handler && !takes_batches => {
+                Some("`track = \"batch\"` is for batches: it takes events one by one, `track = \"event\"`".into())
+            }
+            _ => None,
+        }
     }
 }
 

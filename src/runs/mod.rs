@@ -8,6 +8,7 @@ mod context;
 mod ended;
 mod event;
 mod id;
+pub(crate) mod ids;
 mod log;
 pub(crate) mod mask;
 pub mod output;

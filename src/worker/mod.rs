@@ -13,8 +13,9 @@ use crate::app::App;
 use crate::broker::Group;
 use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
+use crate::executor::tracked::Tracked;
 use crate::executor::{Appetite, Executor, Halt, Surroundings};
-use crate::processor::{Manner, ProcessorSpec};
+use crate::processor::{Chain, Manner, ProcessorSpec};
 use crate::runs::recorder::{CrashWatch, Recorder};
 use crate::settings::TaskLogPolicy;
 use crate::stream::current::{self, Handle};
@@ -28,6 +29,8 @@ mod embed;
 pub(crate) mod jobs;
 mod leader;
 pub(crate) mod replay;
+mod retention;
+pub(crate) mod run_log;
 pub(crate) mod serve;
 mod shutdown;
 
@@ -106,6 +109,11 @@ impl Worker {
     async fn run_here(self, switches: Switches) -> Result<(), Failure> {
         let settings = self.handle.settings();
         check(&self.app, settings)?;
+        let policy = settings.task_log_policy;
+        let stores = match policy {
+            TaskLogPolicy::Off => None,
+            _ => Some(self.app.stores().await?),
+        };
         let processors = self.chosen()?;
         let states = Arc::new(self.app.make_states().await?);
         let (reports, mut halts) = mpsc::unbounded_channel();
@@ -114,7 +122,6 @@ impl Worker {
         let fired = LastFired::default();
         let about = About::of(&self.app, names, fired.clone());
         let server_clock = self.join(&about).await?;
-        let policy = settings.task_log_policy;
         let keeping = self.app.keeping(settings)?;
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
         let mut writes = Tasks::behind(&self.gate);
@@ -139,18 +146,25 @@ impl Worker {
             self.handle.outlet(stream).await?;
         }
         for spec in processors {
-            executors.push(self.prepare(spec, &around).await?);
+            executors.push(self.prepare(tracked(spec, &around, &job_halts), &around).await?);
         }
-        tracing::info!(worker = %self.name, app = self.app.name(), processors = executors.len(), jobs = self.app.jobs.len(),
+        let users = executors.len();
+        if let Some(stores) = &stores {
+            // Nobody watches what is runnel's own.
+            let around = Surroundings { witness: Witness::default(), ..around.clone() };
+            executors.push(self.prepare(Arc::new(run_log::projector(stores.clone(), settings)), &around).await?);
+        }
+        tracing::info!(worker = %self.name, app = self.app.name(), processors = users, jobs = self.app.jobs.len(),
             "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
         let jobs = self.jobs(&around, server_clock, fired, job_halts);
         let mut watching = Tasks::behind(&self.gate);
-        if policy != TaskLogPolicy::Off {
+        if let Some(stores) = stores {
             let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
             let watch = CrashWatch::new(around.recorder.clone());
             watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every, around.keeping.clone()));
+            watching.start(retention::watch(stores, jobs.runs.clock.clone(), jobs.runs.leadership.clone()));
         }
         let keeping = around.keeping.clone();
         if let Some(keeping) = keeping.clone() {
@@ -244,6 +258,7 @@ impl Worker {
             fired,
             recorder: around.recorder.clone(),
             keeping: around.keeping.clone(),
+            run_ids: self.app.run_ids.clone(),
             halts: halts.clone(),
             drain: around.drain.clone(),
             abort: around.abort.clone(),
@@ -284,6 +299,16 @@ impl Worker {
         self.handle.broker().register(&group).await.doing(doing)?;
         Ok(Executor::new(spec, manner, group, around.clone()))
     }
+}
+
+/// Units that are runs of their own are written down around everything else.
+fn tracked(spec: Arc<ProcessorSpec>, around: &Surroundings, halts: &mpsc::UnboundedSender<String>) -> Arc<ProcessorSpec> {
+    if !spec.tracks_units() {
+        return spec;
+    }
+    let tracked = Tracked { recorder: around.recorder.clone(), halts: halts.clone() };
+    let middleware = Chain::default().with(tracked).around(&spec.middleware);
+    Arc::new(ProcessorSpec { middleware, ..(*spec).clone() })
 }
 
 /// What the app wants beside its worker; its end is nobody's end but its own.

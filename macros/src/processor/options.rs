@@ -17,7 +17,7 @@ use crate::problems::Problems;
 use crate::values;
 
 /// Each option with an example of it, for messages.
-const OPTIONS: [Known; 17] = [
+const OPTIONS: [Known; 18] = [
     ("name", "name = \"printer\""),
     ("batch", "batch = 500"),
     ("within", "within = \"2s\""),
@@ -26,6 +26,7 @@ const OPTIONS: [Known; 17] = [
     ("exception_policy", "exception_policy = \"quarantine\""),
     ("on_error", "on_error = \"dead_letter\""),
     ("middleware", "middleware = [Timing, Audit::new()]"),
+    ("track", "track = \"event\""),
     ("max_crashes", "max_crashes = 3"),
     ("start", "start = \"0\""),
     ("prefetch_count", "prefetch_count = 64"),
@@ -136,6 +137,11 @@ impl Options {
                 values::one_of(value, &["dead_letter"], example)?;
                 self.changes.push(quote!(.dead_letter()));
                 self.on_error = Some(value.clone());
+            }
+            "track" => {
+                let what = one_of(value, &["tenancy", "batch", "event", "off"], example)?;
+                let variant = policy_variant(&what);
+                self.changes.push(quote!(.track(::runnel::__private::Track::#variant)));
             }
             "middleware" => {
                 let Expr::Array(list) = value else {

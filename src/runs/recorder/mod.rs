@@ -51,7 +51,7 @@ struct Shared {
     process: Process,
     policy: TaskLogPolicy,
     spool: mpsc::UnboundedSender<Ending>,
-    tenancies: mpsc::UnboundedSender<tenancy::Opened>,
+    tenancies: mpsc::UnboundedSender<tenancy::Work>,
     /// Ends of each task that are not written yet.
     unwritten: Mutex<BTreeMap<Arc<str>, usize>>,
     /// The last `created`, in microseconds: none is earlier than the one before.
@@ -239,6 +239,12 @@ impl Recorder {
         let mut head = EventHead::beside(&recording.run);
         head.created = self.0.created();
         Bound::new(&TASKS, self.0.handle.clone()).send(event(head)).await.map(drop)
+    }
+
+    /// A run has ended with the future that it was: its end is written beside whatever goes on.
+    pub(crate) fn cut(&self, recording: Recording, end: End) {
+        // It only fails when the worker is being dropped; then the crash watch writes the end.
+        let _ = self.0.tenancies.send(tenancy::Work::Cut(recording, end));
     }
 
     /// Writes the whole of a tenancy down, beside the work: it holds nothing up.

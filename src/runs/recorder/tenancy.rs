@@ -9,10 +9,18 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Beginning, End, Recorder, Shared};
+use super::{Beginning, End, Recorder, Recording, Shared};
 
 /// The record of a tenancy that has begun. Dropping it writes no end: that is what a crash looks like.
 pub(crate) struct TenancyRecord(oneshot::Sender<End>);
+
+/// What is written beside the work.
+pub(super) enum Work {
+    /// A tenancy, from its begin to its end.
+    Tenancy(Opened),
+    /// The end of a run that was dropped.
+    Cut(Recording, End),
+}
 
 pub(super) struct Opened {
     beginning: Beginning,
@@ -20,10 +28,10 @@ pub(super) struct Opened {
 }
 
 impl TenancyRecord {
-    pub(super) fn open(desk: &mpsc::UnboundedSender<Opened>, beginning: Beginning) -> Self {
+    pub(super) fn open(desk: &mpsc::UnboundedSender<Work>, beginning: Beginning) -> Self {
         let (said, end) = oneshot::channel();
         // It only fails when the worker is being dropped.
-        let _ = desk.send(Opened { beginning, end });
+        let _ = desk.send(Work::Tenancy(Opened { beginning, end }));
         Self(said)
     }
 
@@ -34,7 +42,7 @@ impl TenancyRecord {
 }
 
 /// Writes tenancies down, each in its order, until the recorder is gone and all are written.
-pub(super) async fn desk(shared: Weak<Shared>, mut opened: mpsc::UnboundedReceiver<Opened>) {
+pub(super) async fn desk(shared: Weak<Shared>, mut opened: mpsc::UnboundedReceiver<Work>) {
     let mut under_way = FuturesUnordered::new();
     loop {
         // Both are safe to drop: `recv` loses nothing, and the futures stay in their set.
@@ -49,8 +57,17 @@ pub(super) async fn desk(shared: Weak<Shared>, mut opened: mpsc::UnboundedReceiv
     while under_way.next().await.is_some() {}
 }
 
-async fn write(shared: Weak<Shared>, opened: Opened) {
-    let Opened { beginning, end } = opened;
+async fn write(shared: Weak<Shared>, work: Work) {
+    let Opened { beginning, end } = match work {
+        Work::Tenancy(opened) => opened,
+        Work::Cut(recording, end) => {
+            let Some(recorder) = shared.upgrade().map(Recorder) else { return };
+            if let Err(refused) = recorder.end(recording, end).await {
+                tracing::warn!("{}", refused.why);
+            }
+            return;
+        }
+    };
     let (task_name, partition) = (beginning.task_name.clone(), beginning.partition);
     let Some(recorder) = shared.upgrade().map(Recorder) else { return };
     let begun = recorder.begin(beginning).await;

@@ -48,6 +48,7 @@ pub(crate) async fn run_once(app: &App, handle: Handle, name: &str) -> Result<En
         clock,
         recorder,
         keeping: app.keeping(handle.settings())?,
+        run_ids: app.run_ids.clone(),
         // Whoever asked for the run is told of it by its end.
         halts: mpsc::unbounded_channel().0,
         leadership: Leadership::nobody(),

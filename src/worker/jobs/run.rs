@@ -21,9 +21,10 @@ use crate::clock::{self, ServerClock, UnixMs};
 use crate::error::chain;
 use crate::job::{Inaction, JobParts, JobSpec};
 use crate::processor::extract::States;
+use crate::runs::ids::RunIds;
 use crate::runs::output::{Keeping, end_of};
 use crate::runs::recorder::{Beginning, End, Recorder, Refused};
-use crate::runs::{Cut, Ended, RunContext, RunFacts, RunId};
+use crate::runs::{Cut, Ended, RunContext, RunFacts};
 use crate::stream::current::{self, Handle};
 use crate::witness::{Fired, Witness};
 use crate::worker::leader::Leadership;
@@ -41,6 +42,7 @@ pub(crate) struct Runs {
     pub(crate) recorder: Recorder,
     /// Where output goes, if it is kept.
     pub(crate) keeping: Option<Keeping>,
+    pub(crate) run_ids: RunIds,
     /// Why the worker must end, as a sentence.
     pub(crate) halts: mpsc::UnboundedSender<String>,
     /// Cancelled: what runs has the grace period to finish.
@@ -133,7 +135,7 @@ impl Runs {
     fn facts(&self, job: &JobSpec, occasion: Occasion) -> RunFacts {
         RunFacts {
             handle: self.handle.clone(),
-            run_id: RunId::fresh(),
+            run_id: self.run_ids.of(&job.name, &serde_json::Value::Null),
             task_name: job.name.as_str().into(),
             kind: job.when.kind(),
             partition: None,
