@@ -38,6 +38,12 @@ impl Gate {
         }
     }
 
+    /// Whether it is closed now.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.as_ref().is_some_and(|state| state.lock().expect("no code panics while it holds this lock").closed)
+    }
+
     fn is_closed_for(&self, waker: &Waker) -> bool {
         let Some(state) = &self.0 else { return false };
         let mut state = state.lock().expect("no code panics while it holds this lock");

@@ -37,11 +37,13 @@ use crate::error::Failure;
 use crate::event::{EventId, Partition};
 use crate::processor::ProcessorSpec;
 use crate::record::Record;
-use crate::settings::{Overrides, Settings};
+use crate::runs::Stores;
+use crate::settings::{Overrides, Settings, TaskLogPolicy};
 use crate::stream::current::{self, Handle};
 use crate::stream::{Bound, Stream, StreamSpec};
 use crate::tasks::{Gate, Tasks};
 use crate::witness::{Sight, Witness};
+use crate::worker::run_log::projector;
 use crate::worker::{Switches, Worker};
 
 mod fleet;
@@ -56,6 +58,8 @@ pub use runtime::{run, run_in_real_time};
 /// An app that runs in this process, on a store of its own.
 pub struct TestApp {
     app: App,
+    /// What writes the task log into the app's stores.
+    projector: ProcessorSpec,
     memory: Memory,
     handle: Handle,
     settings: Settings,
@@ -118,7 +122,8 @@ impl TestApp {
         Self::on(app, Memory::new())
     }
 
-    fn on(app: App, memory: Memory) -> Self {
+    fn on(mut app: App, memory: Memory) -> Self {
+        app.run_logs.keep_in_memory();
         memory.record_history(true);
         let loaded = app.settings(&Overrides::new()).unwrap_or_else(|problem| panic!("{problem}"));
         let settings = loaded.settings;
@@ -126,7 +131,8 @@ impl TestApp {
         let handle =
             Handle::new(app.name().to_owned(), broker, settings.clone()).unwrap_or_else(|problem| panic!("{problem}"));
         app.bind(handle.clone());
-        Self { app, memory, handle, settings, seen: Arc::default(), workers: Vec::new() }
+        let projector = projector(Stores::memory(), &settings);
+        Self { app, projector, memory, handle, settings, seen: Arc::default(), workers: Vec::new() }
     }
 
     /// Starts one more worker.
@@ -138,7 +144,8 @@ impl TestApp {
     ///
     /// # Panics
     /// As [`TestApp::start`].
-    pub async fn add_worker_of(&mut self, name: &str, app: App) -> &TestWorker {
+    pub async fn add_worker_of(&mut self, name: &str, mut app: App) -> &TestWorker {
+        app.run_logs = self.app.run_logs.clone();
         let problem = crate::worker::check(&app, &self.settings).err();
         assert!(problem.is_none(), "{}", problem.expect("it was there the line before"));
         let link = self.memory.connect();
@@ -156,6 +163,11 @@ impl TestApp {
         running.start(worker.run(switches.clone()));
         self.workers.push(TestWorker { name: name.to_owned(), link, gate, switches, running });
         self.workers.last().expect("it was pushed the line before")
+    }
+
+    /// The app, to ask for its task log and its runs. They are kept in memory, unless the app brings stores of its own.
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     /// The store, to look into or to break.
@@ -210,7 +222,8 @@ impl TestApp {
         clock::sleep(time).await;
     }
 
-    /// Waits until everything that was sent is settled, or lies behind an event at which its partition is stopped.
+    /// Waits until everything that was sent is settled, or lies behind an event at which its partition is stopped. What the
+    /// task log knows by then can be asked for: see [`Self::app`].
     ///
     /// # Panics
     /// After an hour of the test's time, saying what was still waiting.
@@ -229,7 +242,10 @@ impl TestApp {
     /// What is neither settled nor stopped, a line each.
     async fn waiting(&self) -> Vec<String> {
         let mut waiting = Vec::new();
-        for processor in &self.app.processors {
+        // The task log is only written while somebody works: of a fleet that has ended, its last lines stay where they are.
+        let is_written = self.settings.task_log_policy != TaskLogPolicy::Off && self.workers.iter().any(TestWorker::works);
+        let own = is_written.then_some(&self.projector);
+        for processor in self.app.processors.iter().chain(own) {
             for partition in self.survey(&processor.stream).await {
                 let group = partition.groups.iter().find(|group| group.name == processor.name);
                 let position = group.and_then(|group| group.position).unwrap_or_default();
@@ -302,7 +318,7 @@ impl TestApp {
     }
 
     fn spec(&self, processor: &str) -> &ProcessorSpec {
-        let found = self.app.processors.iter().find(|spec| spec.name == processor);
+        let found = self.app.processors.iter().chain([&self.projector]).find(|spec| spec.name == processor);
         found.unwrap_or_else(|| panic!("the app has no processor `{processor}`"))
     }
 

@@ -45,6 +45,9 @@ impl JsonFeeder {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let stream = lookup::stream(&*broker, stream).await?;
+        if lookup::is_own(&stream.name) {
+            return Err(Failure::Invalid(format!("stream `{}` is runnel's own: nothing else is sent to it", stream.name)));
+        }
         let codec = AnyCodec::from_name(&stream.codec).map_err(|unknown| {
             Failure::Invalid(format!(
                 "stream `{}` cannot be fed from here: {unknown}; use its own program",

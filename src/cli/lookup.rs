@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use clap::{Arg, ArgAction};
+
 use crate::broker::{Broker, Group, PartitionSurvey, StreamFacts, StreamRef};
 use crate::error::{Doing, Failure};
 use crate::nearest::did_you_mean;
 use crate::settings::shown;
+
+use super::report::StreamReport;
 
 /// Refuses a name that is not among the known ones, with the nearest.
 pub(super) fn among(kind: &str, name: &str, known: &[String]) -> Result<(), Failure> {
@@ -61,6 +65,24 @@ pub(super) struct Surveyed {
 pub(super) async fn survey(broker: &dyn Broker, stream: StreamRef) -> Result<Surveyed, Failure> {
     let partitions = broker.survey(&stream).await.doing(|| format!("look at stream `{}`", stream.name))?;
     Ok(Surveyed { stream, partitions })
+}
+
+/// Whether it is a stream or a processor of runnel's own, by its name.
+pub(super) fn is_own(name: &str) -> bool {
+    name.starts_with("__")
+}
+
+/// `--all`, of commands that list.
+pub(super) fn all() -> Arg {
+    Arg::new("all").long("all").action(ArgAction::SetTrue).help("Also what is runnel's own: the task log and its projection")
+}
+
+/// Leaves out what is runnel's own, unless something is wrong with it.
+pub(super) fn without_own(streams: &mut Vec<StreamReport>) {
+    for stream in streams.iter_mut() {
+        stream.processors.retain(|processor| !is_own(&processor.name) || !processor.stopped.is_empty());
+    }
+    streams.retain(|stream| !is_own(&stream.name) || !stream.processors.is_empty());
 }
 
 /// All streams and what lies in them.

@@ -195,7 +195,7 @@ pub(crate) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
     match matches.subcommand() {
         None => Ok(host.worker(worker_asked(matches, false, host.names())?).await?),
         Some(("worker", matches)) => Ok(host.worker(worker_asked(matches, true, host.names())?).await?),
-        Some(("status", _)) => status::run(host, out).await,
+        Some(("status", matches)) => status::run(matches, host, out).await,
         Some(("stream", matches)) => stream::run(matches, host, out).await,
         Some(("processor", matches)) => processor::run(matches, host, out).await,
         Some(("dead", matches)) => dead::run(matches, host, out).await,

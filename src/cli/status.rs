@@ -1,12 +1,12 @@
 //! `status`: is everything all right, and if not, where?
 
-use clap::Command;
+use clap::{ArgMatches, Command};
 use serde::Serialize;
 
 use crate::broker::LeaderEntry;
 use crate::error::{Doing, Failure};
 
-use super::lookup::everything;
+use super::lookup::{all, everything, without_own};
 use super::output::{grouped, instant, or_unknown, ranges};
 use super::report::{HeldBack, ProcessorReport, StreamReport};
 use super::workers::WorkerReport;
@@ -15,6 +15,7 @@ use super::{End, Host, Out};
 pub(super) fn command() -> Command {
     Command::new("status")
         .about("Streams, processors and workers: who owns what, how far behind, what is stopped and why")
+        .arg(all())
 }
 
 #[derive(Serialize)]
@@ -53,8 +54,11 @@ impl Leader {
     }
 }
 
-pub(super) async fn run(host: &dyn Host, out: &mut Out) -> Result<(), End> {
-    let status = gather(host).await?;
+pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<(), End> {
+    let mut status = gather(host).await?;
+    if !matches.get_flag("all") {
+        without_own(&mut status.streams);
+    }
     if out.is_json() { out.object(&status) } else { print(&status, out) }
 }
 

@@ -7,7 +7,7 @@ use crate::broker::Broker;
 use crate::clock::UnixMs;
 use crate::error::{Doing, Failure};
 
-use super::lookup::{everything, stream, survey};
+use super::lookup::{all, everything, stream, survey, without_own};
 use super::output::grouped;
 use super::report::StreamReport;
 use super::status::{print_processors, print_stopped, waits_for};
@@ -19,7 +19,7 @@ pub(super) fn command() -> Command {
         .about("Streams: list, show, tail")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("All streams"))
+        .subcommand(Command::new("list").about("All streams").arg(all()))
         .subcommand(Command::new("show").about("One stream, partition by partition").arg(name()))
         .subcommand(tail::command().arg(name()))
 }
@@ -32,7 +32,8 @@ pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
             let stream = stream(&*broker, named(matches)).await?;
             tail::run(matches, &*broker, &stream, &host.settings().settings, out).await
         }
-        _ => list(host, out).await,
+        Some((_, matches)) => list(matches.get_flag("all"), host, out).await,
+        None => list(false, host, out).await,
     }
 }
 
@@ -44,11 +45,14 @@ pub(super) async fn server_now(broker: &dyn Broker) -> Result<UnixMs, Failure> {
     Ok(broker.server().await.doing(|| "ask the server for its time".into())?.now)
 }
 
-async fn list(host: &dyn Host, out: &mut Out) -> Result<(), End> {
+async fn list(all: bool, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     let broker = host.broker().await?;
     let now = server_now(&*broker).await?;
-    let reports: Vec<StreamReport> =
+    let mut reports: Vec<StreamReport> =
         everything(&*broker).await?.iter().map(|surveyed| StreamReport::of(surveyed, now)).collect();
+    if !all {
+        without_own(&mut reports);
+    }
     if out.is_json() {
         return out.object(&reports);
     }

@@ -44,6 +44,11 @@ impl TestWorker {
         }
     }
 
+    /// Whether it goes on: it has not ended, is not paused and not told to drain.
+    pub(super) fn works(&self) -> bool {
+        !self.has_ended() && !self.switches.drain.is_cancelled() && !self.gate.is_closed()
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.running.is_finished()

@@ -69,7 +69,9 @@ pub fn declare(draw: &Draw) -> (App, Stream<Order>, Arc<Shared>) {
         .setting("default_lock_expiry", text(draw.lock_expiry))
         .setting("default_commit_linger", text(draw.linger))
         .setting("default_prefetch_count", draw.prefetch.to_string())
-        .setting("default_grace_period", "30s");
+        .setting("default_grace_period", "30s")
+        // It would be a second stream beside the one that is looked at.
+        .setting("task_log_policy", "off");
     for processor in &draw.processors {
         declare_processor(&mut app, &orders, processor, shared.clone());
     }

@@ -7,7 +7,7 @@ use crate::broker::{Broker, Forgotten, Group};
 use crate::error::Doing;
 use crate::settings::read_start;
 
-use super::lookup::{everything_read, processor};
+use super::lookup::{all, everything_read, processor, without_own};
 use super::output::or_unknown;
 use super::report::{ProcessorReport, StreamReport};
 use super::status::{print_processors, print_stopped};
@@ -36,7 +36,7 @@ pub(super) fn command() -> Command {
         .about("Processors: how far they are, and how to move, stop and start them")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("All processors"))
+        .subcommand(Command::new("list").about("All processors").arg(all()))
         .subcommand(named("show", "One processor, partition by partition"))
         .subcommand(
             chosen(named("reset", "Move its positions, and lift every mark"), "Only these partitions")
@@ -67,9 +67,10 @@ pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
     }
     let broker = host.broker().await?;
     let broker = &*broker;
-    let Some((verb, matches)) = matches.subcommand().filter(|(verb, _)| *verb != "list") else {
-        return list(broker, out).await;
-    };
+    let (verb, matches) = matches.subcommand().expect("clap asks for a command");
+    if verb == "list" {
+        return list(broker, matches.get_flag("all"), out).await;
+    }
     let name = matches.get_one::<String>("processor").expect("clap asks for the processor");
     let (group, surveyed) = processor(broker, name, matches.get_one::<String>("stream")).await?;
     let now = server_now(broker).await?;
@@ -86,10 +87,13 @@ pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
     steering.run(&verb, &chosen, matches.try_get_one::<bool>("force").ok().flatten() == Some(&true), out).await
 }
 
-async fn list(broker: &dyn Broker, out: &mut Out) -> Result<(), End> {
+async fn list(broker: &dyn Broker, all: bool, out: &mut Out) -> Result<(), End> {
     let now = server_now(broker).await?;
-    let streams: Vec<StreamReport> =
+    let mut streams: Vec<StreamReport> =
         everything_read(broker).await?.iter().map(|surveyed| StreamReport::of(surveyed, now)).collect();
+    if !all {
+        without_own(&mut streams);
+    }
     let processors: Vec<&ProcessorReport> = streams.iter().flat_map(|stream| &stream.processors).collect();
     if out.is_json() { out.object(&processors) } else { print_processors(&processors, out) }
 }

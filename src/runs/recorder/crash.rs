@@ -12,8 +12,7 @@ use super::{RunEvent, Shared};
 use crate::broker::{Broker, OpenRun};
 use crate::error::{Doing, Failure};
 use crate::event::Partition;
-use crate::runs::tasks::TASKS;
-use crate::runs::{Action, RunId, TaskLogEvent};
+use crate::runs::{Action, RunId, TASKS, TaskLogEvent};
 use crate::stream::Bound;
 
 /// Looks for crashed runs.
