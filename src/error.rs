@@ -142,7 +142,8 @@ pub fn Terminal(error: impl Into<Error>) -> Terminal {
 impl Terminal {
     /// Whether this error, or one of its causes, says that no further try could make it good.
     pub fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Self>() || error.is::<Cause>())
+        std::iter::successors(Some(error), |error| error.source())
+            .any(|error| error.is::<Self>() || error.is::<Cause>())
     }
 }
 

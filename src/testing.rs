@@ -243,7 +243,8 @@ impl TestApp {
     async fn waiting(&self) -> Vec<String> {
         let mut waiting = Vec::new();
         // The task log is only written while somebody works: of a fleet that has ended, its last lines stay where they are.
-        let is_written = self.settings.task_log_policy != TaskLogPolicy::Off && self.workers.iter().any(TestWorker::works);
+        let is_written =
+            self.settings.task_log_policy != TaskLogPolicy::Off && self.workers.iter().any(TestWorker::works);
         let own = is_written.then_some(&self.projector);
         for processor in self.app.processors.iter().chain(own) {
             for partition in self.survey(&processor.stream).await {

@@ -46,7 +46,10 @@ impl JsonFeeder {
     ) -> Result<Self, Failure> {
         let stream = lookup::stream(&*broker, stream).await?;
         if lookup::is_own(&stream.name) {
-            return Err(Failure::Invalid(format!("stream `{}` is runnel's own: nothing else is sent to it", stream.name)));
+            return Err(Failure::Invalid(format!(
+                "stream `{}` is runnel's own: nothing else is sent to it",
+                stream.name
+            )));
         }
         let codec = AnyCodec::from_name(&stream.codec).map_err(|unknown| {
             Failure::Invalid(format!(

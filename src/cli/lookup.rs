@@ -74,7 +74,10 @@ pub(super) fn is_own(name: &str) -> bool {
 
 /// `--all`, of commands that list.
 pub(super) fn all() -> Arg {
-    Arg::new("all").long("all").action(ArgAction::SetTrue).help("Also what is runnel's own: the task log and its projection")
+    Arg::new("all")
+        .long("all")
+        .action(ArgAction::SetTrue)
+        .help("Also what is runnel's own: the task log and its projection")
 }
 
 /// Leaves out what is runnel's own, unless something is wrong with it.

@@ -83,8 +83,8 @@ impl Executor {
     /// Trims the partitions whose position has moved since the last time.
     pub(super) fn trim(&mut self, now: Instant) {
         self.next_trim = now + TRIM_EVERY;
-        // Dead letters stay to be looked at and retried until their room is needed.
-        if self.group.stream.letters_of().is_some() {
+        // Dead letters, and what is known of runs, stay to be read again until their room is needed.
+        if self.group.stream.letters_of().is_some() || self.spec.stream.internal {
             return;
         }
         let mut moved = Vec::new();

@@ -255,7 +255,9 @@ impl ProcessorSpec {
 impl ProcessorSpec {
     fn cannot_track(&self, takes_batches: bool) -> Option<String> {
         if self.stream.internal && self.tracks_units() {
-            return Some("a reader of the task log must not feed it with each event: it is tracked by tenancies".into());
+            return Some(
+                "a reader of the task log must not feed it with each event: it is tracked by tenancies".into(),
+            );
         }
         let is_handler = matches!(self.style, Style::Handler(_));
         match self.options.track {

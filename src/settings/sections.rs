@@ -113,7 +113,9 @@ impl Sections {
             return Some(Err(format!("{origin}: {name} is one value: expected a section")));
         }
         match name.strip_prefix(RUN_LOG_STORE)?.split_at_checked(1) {
-            None if text.is_empty() => return Some(Err(format!("{origin}: {name} is empty: expected a type of store"))),
+            None if text.is_empty() => {
+                return Some(Err(format!("{origin}: {name} is empty: expected a type of store")));
+            }
             None => self.run_log_store.set_kind(text, origin.clone()),
             Some((".", field)) if !field.is_empty() => {
                 self.run_log_store.set_field(field, scalar(text), origin.clone());

@@ -302,7 +302,11 @@ impl Worker {
 }
 
 /// Units that are runs of their own are written down around everything else.
-fn tracked(spec: Arc<ProcessorSpec>, around: &Surroundings, halts: &mpsc::UnboundedSender<String>) -> Arc<ProcessorSpec> {
+fn tracked(
+    spec: Arc<ProcessorSpec>,
+    around: &Surroundings,
+    halts: &mpsc::UnboundedSender<String>,
+) -> Arc<ProcessorSpec> {
     if !spec.tracks_units() {
         return spec;
     }

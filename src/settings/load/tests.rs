@@ -187,7 +187,8 @@ fn told(loaded: &Loaded, kind: &str) -> Vec<(String, String, String)> {
     told.map(|(name, value)| (name.clone(), value.to_string(), section.origin_of(kind, name).to_string())).collect()
 }
 
-const STORE: &str = "[run_log_store]\ntype = \"sqlite\"\n[run_log_store.config]\npath = \"runs.db\"\nretention_days = 7\n";
+const STORE: &str =
+    "[run_log_store]\ntype = \"sqlite\"\n[run_log_store.config]\npath = \"runs.db\"\nretention_days = 7\n";
 
 #[test]
 fn the_section_of_a_store_is_kept_with_where_each_value_came_from() {
@@ -236,10 +237,14 @@ fn fields_of_the_environment_are_scalars_of_toml_or_else_texts() {
 
 #[test]
 fn sections_of_jobs_and_of_output_are_kept_as_they_are() {
-    let loaded = Given::default().file("[job.ingest]\nretry_steps = [\"load\"]\n[log_store]\ndir = \"x\"\n").load().unwrap();
+    let loaded =
+        Given::default().file("[job.ingest]\nretry_steps = [\"load\"]\n[log_store]\ndir = \"x\"\n").load().unwrap();
 
     let job = &loaded.sections.jobs["ingest"];
-    assert_eq!((job.table["retry_steps"].to_string(), job.origin.to_string()), ("[\"load\"]".into(), "runnel.toml:1".into()));
+    assert_eq!(
+        (job.table["retry_steps"].to_string(), job.origin.to_string()),
+        ("[\"load\"]".into(), "runnel.toml:1".into())
+    );
     assert_eq!(loaded.sections.log_store.unwrap().table["dir"].as_str(), Some("x"));
 }
 
