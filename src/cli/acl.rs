@@ -119,6 +119,7 @@ const ROLES: [Role; 4] = [
             META,
             Kind::Named("work"),
             LIST,
+            Kind::Partition("open"),
             Kind::App("live"),
             Kind::App("lead"),
             Kind::App("cron"),

@@ -61,7 +61,8 @@ impl Scene {
         self.ground.a_while(Duration::from_secs(1)).await;
         let (lines, commands) = (self.logs.len() - lines, self.ground.commands() - commands);
         assert!(lines <= 10, "{lines} lines in a second");
-        assert!(commands <= 300, "{commands} commands in a second");
+        // The partitions of the task log are acquired again as well.
+        assert!(commands <= 1_000, "{commands} commands in a second");
     }
 }
 

@@ -139,9 +139,13 @@ impl Options {
                 self.on_error = Some(value.clone());
             }
             "track" => {
-                let what = one_of(value, &["tenancy", "batch", "event", "off"], example)?;
-                let variant = policy_variant(&what);
-                self.changes.push(quote!(.track(::runnel::__private::Track::#variant)));
+                let what = match values::one_of(value, &["tenancy", "batch", "event", "off"], example)?.as_str() {
+                    "batch" => quote!(Batch),
+                    "event" => quote!(Event),
+                    "off" => quote!(Off),
+                    _ => quote!(Tenancy),
+                };
+                self.change(path, &quote!(::runnel::__private::Track::#what));
             }
             "middleware" => {
                 let Expr::Array(list) = value else {
@@ -319,6 +323,12 @@ mod tests {
         refused(quote!(ORDERS, exception_policy = "HALT"), "did you mean `halt`?");
         refused(quote!(ORDERS, within = "2s"), "give `batch = 500` as well");
         refused(quote!(ORDERS, batch = 5, within = "2s", grace_period = "2s"), "must be shorter than `grace_period`");
+    }
+
+    #[test]
+    fn what_is_a_run_is_one_of_four() {
+        assert_changes(quote!(ORDERS, track = "event"), quote!(.track(::runnel::__private::Track::Event)));
+        refused(quote!(ORDERS, track = "evnt"), "did you mean `event`?");
     }
 
     #[test]
