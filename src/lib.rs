@@ -72,7 +72,7 @@ pub mod prelude {
 }
 
 #[cfg(feature = "macros")]
-pub use runnel_macros::{crontab, processor, stream, task, test, timer};
+pub use runnel_macros::{crontab, job, processor, stream, task, test, timer};
 
 // What the macros' output names.
 #[cfg(feature = "macros")]

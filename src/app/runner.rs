@@ -76,6 +76,16 @@ pub(crate) enum Asked {
     ByName(Map<String, Value>),
 }
 
+impl Asked {
+    /// Whether nothing is given.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::InOrder(texts) => texts.is_empty(),
+            Self::ByName(values) => values.is_empty(),
+        }
+    }
+}
+
 impl App {
     /// A job of this app, to be run here and now: `app.job::<ingest>().run(day).await?`. Connects at the first run.
     pub fn job<J: OnDemand>(&self) -> Runner<J::Inputs> {
@@ -97,23 +107,23 @@ impl App {
     pub async fn retry_run(&self, run_id: &RunId) -> Result<RunReport, Failure> {
         let runner = self.job_named("");
         let handle = runner.handle().await?;
-        let run_logs = self.run_logs(&handle).await?;
+        let run_logs = self.stores().await?.run_logs;
         let jobs: Vec<&str> = self.jobs.iter().filter(|job| is_on_demand(job)).map(|job| job.name.as_str()).collect();
-        let past = Past { run_logs: run_logs.as_deref(), stream: Some(&handle) };
+        let past = Past { run_logs: Some(&*run_logs), stream: Some(&handle) };
         match task_of(&past, &jobs, run_id).await? {
             Some(job) => self.job_named(&job).on(handle).retry(run_id).await,
             None => Err(Failure::NotFound(format!("no job of app `{}` has a run {run_id}", self.name()))),
         }
     }
 
-    /// The documents of earlier runs, if the app keeps them anywhere.
-    async fn run_logs(&self, _: &Handle) -> Result<Option<Arc<dyn RunLogStore>>, Failure> {
-        Ok(None)
-    }
-
     /// What `[job.NAME]` of `runnel.toml` says.
-    fn job_section(&self, _: &str) -> Result<JobSection, Failure> {
-        Ok(JobSection::default())
+    fn job_section(&self, name: &str) -> Result<JobSection, Failure> {
+        let sections = self.settings(&Overrides::new())?.sections;
+        let Some(section) = sections.jobs.get(name) else { return Ok(JobSection::default()) };
+        section.table.clone().try_into().map_err(|error: toml::de::Error| {
+            // What the file says is not repeated: it may hold a password.
+            Failure::Invalid(format!("{}: section `[job.{name}]`: {}", section.origin, error.message()))
+        })
     }
 }
 
@@ -297,7 +307,7 @@ impl<I> Runner<I> {
                 }
                 None => {
                     let handle = self.handle().await?;
-                    let run_logs = self.app.run_logs(&handle).await?;
+                    let run_logs = Some(self.app.stores().await?.run_logs);
                     let (presence, clock) = Presence::announce(&handle, &worker).await?;
                     let policy = handle.settings().task_log_policy;
                     let (recorder, writing) = Recorder::new(handle.clone(), clock, worker.clone(), policy);
@@ -322,6 +332,8 @@ impl<I> Runner<I> {
             observers: Observers::clone(&self.app.observers),
             work_dir,
             log_period: self.log_period.max(Duration::from_millis(1)),
+            keeping: self.app.keeping(handle.settings())?,
+            run_ids: self.app.run_ids.clone(),
             code: identities(self.app.name(), &self.app.version),
             drain: self.drain.clone(),
             abort: self.abort.clone(),

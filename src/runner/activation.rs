@@ -14,8 +14,10 @@ use super::attempt::{Tried, try_once};
 use super::folder::Folder;
 use super::{RunReport, Stage, trace};
 use crate::clock;
+use crate::error::chain;
 use crate::job::{JobSpec, Resolved};
-use crate::runs::recorder::{Beginning, End};
+use crate::runs::output::{RunOutput, end_of};
+use crate::runs::recorder::{Beginning, End, Page};
 use crate::runs::{
     AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work, WorkFacts,
 };
@@ -30,6 +32,7 @@ pub(super) struct Activation<'a> {
     number: u32,
     first_attempt: u32,
     done: Done,
+    output: Option<RunOutput>,
 }
 
 /// What ends an activation from outside.
@@ -38,7 +41,7 @@ type CutShort<'a> = Pin<Box<dyn Future<Output = Cut> + Send + 'a>>;
 impl<'a> Activation<'a> {
     /// The first one of a new run.
     pub(super) fn new(stage: &'a Stage, job: &'a JobSpec, plan: &'a Resolved, run_id: RunId, input: Input) -> Self {
-        Self { stage, job, plan, run_id, input, number: 1, first_attempt: 1, done: Done::new() }
+        Self { stage, job, plan, run_id, input, number: 1, first_attempt: 1, done: Done::new(), output: None }
     }
 
     /// The next one of that run, with what was done before.
@@ -48,13 +51,7 @@ impl<'a> Activation<'a> {
     }
 
     /// From its begin to its end.
-    pub(super) async fn run(self) -> RunReport {
-        let span = tracing::error_span!(target: "runnel::run", "run",
-            run_id = %self.run_id, task_name = %self.job.name, attempt = self.first_attempt);
-        self.run_here().instrument(span).await
-    }
-
-    async fn run_here(mut self) -> RunReport {
+    pub(super) async fn run(mut self) -> RunReport {
         let began = clock::now();
         let mut report = RunReport::new(&self.run_id, &self.job.name, self.number);
         let page = match self.stage.journal.begin(self.beginning()).await {
@@ -65,6 +62,25 @@ impl<'a> Activation<'a> {
                 return report;
             }
         };
+        self.output = self.stage.keeping.as_ref().map(|kept| kept.begin(&self.run_id, &self.job.name, self.first_attempt));
+        let span = match &self.output {
+            Some(output) => output.span(),
+            None => tracing::error_span!(target: "runnel::run", "run",
+                run_id = %self.run_id, task_name = %self.job.name, attempt = self.first_attempt),
+        };
+        let ended = self.work_on(page, &mut report).instrument(span).await;
+        // After the task log: who follows the output to its end then finds how the run ended.
+        if let Some(output) = &self.output
+            && let Err(error) = output.seal(end_of(&ended)).await
+        {
+            tracing::warn!(run_id = %self.run_id, error = %chain(&error), "the output of a run was not kept to its end");
+        }
+        report.end(ended, clock::now().since(began));
+        report
+    }
+
+    /// From where its begin is written to where its end is.
+    async fn work_on(&mut self, page: Box<dyn Page>, report: &mut RunReport) -> Ended {
         let folder = Folder::of(&self.stage.work_dir, &self.job.name);
         let facts = WorkFacts {
             page,
@@ -78,7 +94,7 @@ impl<'a> Activation<'a> {
         self.write_down_what_it_is(&work).await;
         // Safe to drop: what it tells is only for those who look on.
         let ended = tokio::select! {
-            ended = self.attempts(&work, &folder, &mut report) => ended,
+            ended = self.attempts(&work, &folder, report) => ended,
             () = self.tell_progress(&work) => unreachable!("it never ends"),
         };
         let end = End::of(&ended);
@@ -87,8 +103,7 @@ impl<'a> Activation<'a> {
         if let Err(refused) = work.facts.page.end(end).await {
             tracing::error!(job = %self.job.name, why = %refused.why, "the end of the run was not written");
         }
-        report.end(ended, clock::now().since(began));
-        report
+        ended
     }
 
     fn beginning(&self) -> Beginning {
@@ -128,6 +143,7 @@ impl<'a> Activation<'a> {
             attempt,
             started: self.stage.journal.clock().now(),
             is_ours: Arc::new(AtomicBool::new(true)),
+            output: self.output.clone(),
             work: Some(work.clone()),
             branch: None,
         })

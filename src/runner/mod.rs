@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Failure;
 use crate::job::{JobSection, JobSpec, Resolved, read_input};
 use crate::processor::extract::States;
+use crate::runs::ids::RunIds;
+use crate::runs::output::Keeping;
 use crate::runs::recorder::Journal;
 use crate::runs::{CodeIdentity, Done, Input, Observers, RunId, RunLog, RunLogStore, Status, done_in};
 use crate::stream::current::Handle;
@@ -57,6 +59,9 @@ pub(crate) struct Stage {
     pub(crate) observers: Observers,
     pub(crate) work_dir: PathBuf,
     pub(crate) log_period: Duration,
+    /// Where the output of runs goes, if it is kept.
+    pub(crate) keeping: Option<Keeping>,
+    pub(crate) run_ids: RunIds,
     pub(crate) code: Vec<CodeIdentity>,
     /// Cancelled: what runs has the grace period to finish.
     pub(crate) drain: CancellationToken,
@@ -98,7 +103,10 @@ impl Stage {
             // What is left is still to be finished before anything else.
             Some(report) if !report.is_well() => Ok(report),
             finished => {
-                let new = Activation::new(self, job, &plan, RunId::fresh(), input);
+                // An id made of what is kept of the input: no secret gets into it.
+                let parameters = serde_json::to_value(input.plain()).unwrap_or_default();
+                let run_id = self.run_ids.of(&job.name, &parameters);
+                let new = Activation::new(self, job, &plan, run_id, input);
                 Ok(RunReport { pending: finished.map(Box::new), ..new.run().await })
             }
         }

@@ -14,6 +14,15 @@ pub(crate) struct Input {
     pub(crate) kept: Parameters,
 }
 
+impl Input {
+    /// What is given and no secret.
+    pub(crate) fn plain(&self) -> Map<String, Value> {
+        let is_plain = |name: &String| matches!(self.kept.get(name), Some(Parameter::Json(_)));
+        let plain = self.values.iter().filter(|(name, _)| is_plain(name));
+        plain.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
 /// A value as it may be kept. `written` is the same as its type writes it, without what the type says is secret.
 ///
 /// What loses anything by that is kept as a secret, so that nobody takes the rest for the whole.
