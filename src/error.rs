@@ -93,6 +93,9 @@ pub enum Failure {
     /// The store of the run logs cannot be opened.
     #[error("the run log store cannot be opened")]
     RunLogStore(#[source] Error),
+    /// A run cannot be resumed; a new one can be started.
+    #[error("{0}")]
+    RetryValidation(String),
     /// There is nothing of that name.
     #[error("{0}")]
     NotFound(String),

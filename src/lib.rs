@@ -22,6 +22,7 @@ pub mod processor;
 mod python;
 mod record;
 mod route;
+mod runner;
 pub mod runs;
 pub mod settings;
 mod stream;
@@ -32,7 +33,7 @@ pub mod testing;
 mod witness;
 mod worker;
 
-pub use app::{App, AppStream, Declared, DeclaredJob, Setup};
+pub use app::{App, AppStream, Declared, DeclaredJob, OnDemand, Runner, Setup, Whole};
 /// What implementations of [`Middleware`] are marked with.
 pub use async_trait::async_trait;
 #[cfg(feature = "cli")]
@@ -40,12 +41,13 @@ pub use cli::program as main;
 pub use decide::schedule::{Delivery, Missed, Overlap, UnknownChoice};
 pub use error::{Error, Failure, Result, Terminal, TerminalExt};
 pub use event::{Event, EventId, Partition};
-pub use job::inaction;
+pub use job::{RetryPolicy, TraceInfo, inaction};
 pub use processor::{Context, DeadLetter, Events, Middleware, Next, Outcome, Settled, State, Track, Unit};
 pub use record::Record;
 pub use route::{Key, Partitioner};
 #[cfg(feature = "macros")]
 pub use runnel_macros::Record;
+pub use runner::{RunFailed, RunReport};
 pub use runs::{RunContext, TASK_LOG};
 pub use settings::ExceptionPolicy;
 pub use stream::{Bound, Stream, current::spawn};
@@ -70,7 +72,7 @@ pub mod prelude {
 }
 
 #[cfg(feature = "macros")]
-pub use runnel_macros::{crontab, processor, stream, task, test, timer};
+pub use runnel_macros::{crontab, job, processor, stream, task, test, timer};
 
 // What the macros' output names.
 #[cfg(feature = "macros")]

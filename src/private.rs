@@ -22,7 +22,10 @@ pub use crate::settings::{ExceptionPolicy, Retry};
 use crate::app::Declared;
 use crate::error::Error;
 use crate::event::Event;
-use crate::job::{JobExtract, JobFunction, JobFuture, JobParts};
+pub use crate::app::OnDemand;
+pub use crate::job::{JobParameter, RetryPolicy};
+
+use crate::job::{InputSpec, JobExtract, JobFunction, JobFuture, JobParts, OnDemandFunction};
 use crate::processor::events::LoopFuture;
 use crate::processor::extract::Parts;
 use crate::processor::handler::{Reading, Unit_, kind};
@@ -160,6 +163,68 @@ impl<E> AskedOfJob<E> {
     /// Takes it.
     pub fn extract(&self, parts: &JobParts<'_>) -> Result<E, Error> {
         (self.extract)(parts)
+    }
+}
+
+/// A parameter of a job on demand.
+pub struct AskedParameter<P> {
+    name: &'static str,
+    needs: Option<(TypeId, &'static str)>,
+    input: Option<InputSpec>,
+    take: fn(&JobParts<'_>, Option<&str>) -> Result<P, Error>,
+}
+
+/// Asks for it, or has it given under its name: its type says which.
+pub fn ask_parameter<P: JobParameter>(name: &'static str) -> AskedParameter<P> {
+    AskedParameter { name, needs: P::needs(), input: P::input(Some(name)), take: P::take }
+}
+
+impl<P> AskedParameter<P> {
+    /// The state it needs the app to hold.
+    pub fn needs(&self) -> Option<(TypeId, &'static str)> {
+        self.needs
+    }
+
+    /// What is given, if it is.
+    pub fn input(&self) -> Option<InputSpec> {
+        self.input
+    }
+
+    /// Takes it.
+    pub fn take(&self, parts: &JobParts<'_>) -> Result<P, Error> {
+        (self.take)(parts, Some(self.name))
+    }
+}
+
+/// A job on demand whose call the macro has written out.
+pub struct WrittenOnDemand<F> {
+    needs: Needs,
+    inputs: Vec<Option<InputSpec>>,
+    call: F,
+}
+
+/// Makes it of the states it needs, what it is given, and its call.
+pub fn on_demand<F>(needs: Needs, inputs: Vec<Option<InputSpec>>, call: F) -> WrittenOnDemand<F>
+where
+    F: Fn(&JobParts<'_>) -> Result<JobFuture, Error> + Send + Sync + 'static,
+{
+    WrittenOnDemand { needs, inputs, call }
+}
+
+impl<F> OnDemandFunction<Written> for WrittenOnDemand<F>
+where
+    F: Fn(&JobParts<'_>) -> Result<JobFuture, Error> + Send + Sync + 'static,
+{
+    fn needs(&self) -> Vec<(TypeId, &'static str)> {
+        self.needs.iter().copied().flatten().collect()
+    }
+
+    fn inputs(&self) -> Vec<InputSpec> {
+        self.inputs.iter().copied().flatten().collect()
+    }
+
+    fn start(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error> {
+        (self.call)(parts)
     }
 }
 

@@ -131,6 +131,34 @@ pub fn crontab(attr: TokenStream, item: TokenStream) -> TokenStream {
     job::expand(job::Kind::Crontab, attr.into(), item.into()).into()
 }
 
+/// Makes an `async fn` a job on demand: it is run when it is asked for, from code or by `jobs run`, and tried again by its
+/// policy, step by step.
+///
+/// Its parameters are `RunContext`, `State<T>`, and any number of values that are given: those of its input, by name. As
+/// with the others the function stays what it is; the type of its name is also for `app.job::<ingest>().run(day)`.
+///
+/// ```ignore
+/// #[runnel::job(retry = backoff(max_attempts = 5, multiplier = 2, min = "1s", max = "10s"), retry_steps = ["load"])]
+/// async fn ingest(run: RunContext, day: NaiveDate) -> Result<()> {
+///     let rows = run.step("extract", async { fetch(day).await }).await?;
+///     run.step("load", async { upload(&rows).await }).await
+/// }
+/// ```
+///
+/// | option | what it says |
+/// |---|---|
+/// | `retry = backoff(..)` | how often it is tried: `backoff(max_attempts, multiplier, min, max)`, `fixed(max_attempts, wait)` or `none` |
+/// | `retry_steps = ["load"]` | the steps whose errors are worth another attempt |
+/// | `store_trace_info` | the trace of each attempt is stored too; `= "name"`: in the store of that name |
+/// | `run_from_clean_folder` | its folder is emptied before each run |
+/// | `tag = "nightly"` | what its runs are filed under |
+/// | `timeout = "30m"` | how long a run may take, with all its attempts |
+/// | `name`, `exception_policy` | as for tasks |
+#[proc_macro_attribute]
+pub fn job(attr: TokenStream, item: TokenStream) -> TokenStream {
+    job::expand(job::Kind::Job, attr.into(), item.into()).into()
+}
+
 /// Makes an `async fn` a test, on a runtime whose time is paused: it stands still while something runs, and jumps to the
 /// next timer when nothing does. `#[runnel::test(real_time)]` leaves time alone.
 ///

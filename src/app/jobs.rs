@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{JobFunction, JobSpec, Typed, When};
+use crate::job::{JobCall, JobFunction, JobSpec, Plan, Typed, When};
 use crate::processor::DeclaredAt;
 use crate::settings::ExceptionPolicy;
 
@@ -18,7 +18,7 @@ impl App {
     /// A generation begins when a worker joins an empty fleet, or one that runs another [`App::version`].
     #[track_caller]
     pub fn task<P: 'static, F: JobFunction<P>>(&mut self, function: F) -> DeclaredJob<'_> {
-        self.add_job(When::AtStart, function)
+        self.add_job(When::AtStart, function_name::<F>(), Typed::new(function))
     }
 
     /// Adds a timer: a function that is run every `interval`, from 1 ms up, first one interval after the start.
@@ -32,7 +32,8 @@ impl App {
     /// ```
     #[track_caller]
     pub fn timer<P: 'static, F: JobFunction<P>>(&mut self, interval: Duration, function: F) -> DeclaredJob<'_> {
-        self.add_job(When::Every { interval, jitter: Duration::ZERO, overlap: Overlap::Skip }, function)
+        let when = When::Every { interval, jitter: Duration::ZERO, overlap: Overlap::Skip };
+        self.add_job(when, function_name::<F>(), Typed::new(function))
     }
 
     /// Adds a crontab: a function that is run at calendar instants. `spec` has 5 fields (minute, hour, day of month,
@@ -55,19 +56,20 @@ impl App {
             max_lateness: None,
             delivery: Delivery::AtMostOnce,
         };
-        self.add_job(when, function)
+        self.add_job(when, function_name::<F>(), Typed::new(function))
     }
 
     #[track_caller]
-    fn add_job<P: 'static, F: JobFunction<P>>(&mut self, when: When, function: F) -> DeclaredJob<'_> {
+    pub(super) fn add_job(&mut self, when: When, name: String, call: impl JobCall + 'static) -> DeclaredJob<'_> {
         let here = std::panic::Location::caller();
         let spec = JobSpec {
-            name: function_name::<F>(),
+            name,
             when,
             on_leader: false,
             exception_policy: ExceptionPolicy::Ignore,
             timeout: None,
-            call: Arc::new(Typed::new(function)),
+            plan: Plan::default(),
+            call: Arc::new(call),
             declared_at: DeclaredAt { file: here.file(), line: here.line() },
         };
         self.jobs.push(spec);
@@ -81,13 +83,13 @@ pub struct DeclaredJob<'a> {
 }
 
 impl DeclaredJob<'_> {
-    fn set(self, change: impl FnOnce(&mut JobSpec)) -> Self {
+    pub(super) fn set(self, change: impl FnOnce(&mut JobSpec)) -> Self {
         change(self.app.jobs.last_mut().expect("it was pushed when this was made"));
         self
     }
 
     /// Changes what only some kinds of jobs have; on others it is a mistake that is told at start.
-    fn set_when(self, what: &str, whose: &str, change: impl FnOnce(&mut When) -> bool) -> Self {
+    pub(super) fn set_when(self, what: &str, whose: &str, change: impl FnOnce(&mut When) -> bool) -> Self {
         let Self { app } = self;
         let job = app.jobs.last_mut().expect("it was pushed when this was made");
         if !change(&mut job.when) {

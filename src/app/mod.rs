@@ -16,6 +16,8 @@ use crate::processor::extract::{Parts, States, missing_state};
 use crate::processor::handler::{FromUnit, Handler, Typed};
 use crate::processor::{Chain, DeclaredAt, Events, Middleware, ProcessorOptions, ProcessorSpec, Style};
 use crate::record::Record;
+use crate::runner::TraceStores;
+use crate::runs::Observers;
 use crate::runs::ids::RunIds;
 use crate::runs::output::{Keeping, LogStore};
 use crate::settings::{Overrides, Settings};
@@ -26,12 +28,16 @@ use crate::stream::{Bound, Stream, StreamSpec};
 pub(crate) mod connection;
 mod declared;
 mod jobs;
+mod on_demand;
 pub(crate) mod registry;
 mod run_logs;
+mod runner;
 
 pub use declared::Declared;
 pub use jobs::DeclaredJob;
 pub(crate) use run_logs::RunLogs;
+pub(crate) use runner::Asked;
+pub use runner::{OnDemand, Runner, Whole};
 
 /// What `App::state_with` gets: a look at the app's environment.
 #[derive(Clone, Debug)]
@@ -86,6 +92,9 @@ pub struct App {
     pub(crate) beside: Vec<Beside>,
     /// Where the output of runs goes, if not where the settings say.
     log_store: Option<Arc<dyn LogStore>>,
+    /// Who looks on while jobs on demand run.
+    observers: Observers,
+    trace_stores: TraceStores,
     /// Mistakes made while declaring, told all at once at start.
     pub(crate) refusals: Vec<String>,
     connected: Arc<tokio::sync::OnceCell<Handle>>,
@@ -135,6 +144,8 @@ impl App {
             state_makers: Vec::new(),
             beside: Vec::new(),
             log_store: None,
+            observers: Observers::default(),
+            trace_stores: TraceStores::default(),
             refusals: Vec::new(),
             connected: Arc::default(),
             run_logs: RunLogs::default(),
@@ -363,8 +374,17 @@ impl App {
             .jobs
             .iter()
             .map(|job| (format!("{} `{}` ({})", job.when.kind(), job.name, job.declared_at), job.call.needs()));
+        self.missing_of(processors.chain(jobs))
+    }
+
+    /// Those that one job asks for.
+    fn missing_states_of(&self, job: &JobSpec) -> Vec<String> {
+        self.missing_of([(format!("job `{}` ({})", job.name, job.declared_at), job.call.needs())])
+    }
+
+    fn missing_of(&self, all: impl IntoIterator<Item = (String, Vec<(TypeId, &'static str)>)>) -> Vec<String> {
         let mut missing = Vec::new();
-        for (who, needs) in processors.chain(jobs) {
+        for (who, needs) in all {
             for (id, name) in needs {
                 if !self.states.has(id) && !self.state_makers.iter().any(|(made, ..)| *made == id) {
                     missing.push(format!("{who}: {}", missing_state(name)));

@@ -17,6 +17,8 @@ use super::output::instant;
 use super::stream::server_now;
 use super::{End, Host, Out};
 
+mod run;
+
 pub(super) fn command() -> Command {
     let named = |name: &'static str, about: &'static str| {
         Command::new(name).about(about).arg(Arg::new("job").value_name("JOB").required(true))
@@ -28,14 +30,14 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("All jobs: when they run, ran last, and what is stopped").arg(next))
-        .subcommand(named("run", "Run it here and now, once; exits 1 if it fails"))
+        .subcommand(run::arguments(named("run", "Run it here and now; exits 1 if it fails")))
         .subcommand(named("pause", "Stop its schedule on all workers, until it is resumed"))
         .subcommand(named("resume", "Let its schedule go on, whatever stopped it"))
 }
 
 pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     match matches.subcommand() {
-        Some(("run", matches)) => run_now(named(matches), host, out).await,
+        Some(("run", matches)) => run::run(matches, named(matches), host, out).await,
         Some((verb @ ("pause" | "resume"), matches)) => steer(verb == "pause", named(matches), host, out).await,
         Some((_, matches)) => list(matches.get_one::<u16>("next").copied().unwrap_or(1), host, out).await,
         None => list(1, host, out).await,
@@ -226,25 +228,4 @@ async fn steer(pause: bool, name: &str, host: &dyn Host, out: &mut Out) -> Resul
         (false, true) => format!("job {name} goes on; workers learn of it within their leadership_poll_interval"),
         (false, false) => format!("job {name} was not stopped"),
     })
-}
-
-#[derive(Serialize)]
-struct Ran<'a> {
-    job: &'a str,
-    /// `success`, `inaction`, `fail` or `terminate`.
-    action: &'static str,
-    /// The reason or the error.
-    message: Option<String>,
-}
-
-async fn run_now(name: &str, host: &dyn Host, out: &mut Out) -> Result<(), End> {
-    let ended = host.run_job(name).await?;
-    let action = ended.action().as_str();
-    let message = (action != "success").then(|| ended.to_string());
-    if out.is_json() {
-        out.object(&Ran { job: name, action, message })?;
-    } else if ended.is_well() {
-        out.line(&format!("job {name}: {ended}"))?;
-    }
-    if ended.is_well() { Ok(()) } else { Err(End::Refused(format!("job `{name}` has failed: {ended}"))) }
 }

@@ -10,13 +10,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::app::Asked;
 use crate::broker::Broker;
 use crate::error::Failure;
 use crate::event::Fields;
 use crate::job::JobSpec;
 use crate::route::Key;
-use crate::runs::Ended;
+use crate::runs::RunObserver;
 use crate::settings::{Loaded, Overrides};
+use crate::worker::jobs::once::Ran;
 use crate::worker::replay::{Replay, Replayed};
 
 mod acl;
@@ -111,8 +113,13 @@ pub(crate) trait Host: Send + Sync {
         &[]
     }
 
-    /// Runs one of them here and now.
-    async fn run_job(&self, name: &str) -> Result<Ended, Failure>;
+    /// Runs one of them here and now, with that input, and tells how far it is.
+    async fn run_job(
+        &self,
+        name: &str,
+        asked: Asked,
+        observer: Option<Arc<dyn RunObserver>>,
+    ) -> Result<Ran, Failure>;
 
     /// Runs the worker until it is told to stop.
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure>;

@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use clap::ArgMatches;
 use tokio::sync::OnceCell;
 
+use crate::app::Asked;
 use crate::broker::Broker;
 use crate::broker::connect::{Brokers, Connected, Wanted, connect};
 use crate::error::Failure;
 use crate::logs;
-use crate::runs::Ended;
+use crate::runs::RunObserver;
 use crate::settings::{self, Loaded, Named, Overrides};
+use crate::worker::jobs::once::Ran;
 use crate::worker::replay::{Replay, Replayed};
 
 use super::dead::no_keys;
@@ -113,7 +115,7 @@ impl Host for Package {
         )))
     }
 
-    async fn run_job(&self, name: &str) -> Result<Ended, Failure> {
+    async fn run_job(&self, name: &str, _: Asked, _: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure> {
         let text = format!("job `{name}` is run by your own program, which has its function: `myapp jobs run {name}`");
         Err(Failure::Invalid(text))
     }

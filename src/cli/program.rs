@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clap::ArgMatches;
 use tokio::sync::OnceCell;
 
-use crate::app::App;
+use crate::app::{App, Asked};
 use crate::app::connection::Connection;
 use crate::broker::Broker;
 use crate::error::{Doing, Failure};
@@ -15,13 +15,13 @@ use crate::event::EventId;
 use crate::job::JobSpec;
 use crate::logs::{self, BesideLayer};
 use crate::nearest::did_you_mean;
-use crate::runs::Ended;
+use crate::runs::RunObserver;
 use crate::runs::output::capture::filtered_layer;
 use crate::settings::{Loaded, Settings};
 use crate::stream::current::{self, Handle};
 use crate::stream::json::JsonStream;
 use crate::worker;
-use crate::worker::jobs::once::run_once;
+use crate::worker::jobs::once::{Ran, run_once};
 use crate::worker::replay::{Replay, Replayed};
 use crate::worker::serve::{Serving, serve};
 
@@ -150,8 +150,13 @@ impl Host for Program {
         &self.app.jobs
     }
 
-    async fn run_job(&self, name: &str) -> Result<Ended, Failure> {
-        run_once(&self.app, self.connection().await?.handle.clone(), name).await
+    async fn run_job(
+        &self,
+        name: &str,
+        asked: Asked,
+        observer: Option<Arc<dyn RunObserver>>,
+    ) -> Result<Ran, Failure> {
+        run_once(&self.app, self.connection().await?.handle.clone(), name, asked, observer).await
     }
 
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure> {

@@ -193,6 +193,8 @@ impl Executor {
             attempt: 1,
             started: self.around.recorder.clock().now(),
             is_ours,
+            work: None,
+            branch: None,
         })
     }
 

@@ -8,7 +8,7 @@ use crate::decide::schedule::{Delivery, Schedule};
 use crate::error::chain;
 use crate::settings::{Named, Settings, check_name, show_duration};
 
-use super::{JobSpec, When};
+use super::{JobSpec, RetryPolicy, When};
 
 impl JobSpec {
     /// The instants that all workers agree on: of crontabs, and of timers on the leader. None for what runs at a worker's
@@ -68,6 +68,7 @@ impl JobSpec {
             }
             _ => {}
         }
+        refusals.extend(self.plan.retry.iter().flat_map(RetryPolicy::refusals));
         if self.timeout == Some(Duration::ZERO) {
             refusals.push("its timeout is 0: leave it out to let it run for ever".into());
         }

@@ -1,6 +1,7 @@
 //! Tasks, timers, crontabs and jobs on demand, as data: a function and when it is run.
 //!
-//! Types are forgotten here: above this room a job is a [`JobSpec`]. What runs them is in the worker.
+//! Types are forgotten here: above this room a job is a [`JobSpec`]. What runs them is in the worker and, for jobs on
+//! demand, in the runner.
 
 use std::any::TypeId;
 use std::future::Future;
@@ -16,10 +17,20 @@ use crate::processor::{DeclaredAt, IntoOutcome, State};
 use crate::runs::{RunContext, TaskKind};
 use crate::settings::ExceptionPolicy;
 
-mod inaction;
+mod input;
 mod instants;
+mod on_demand;
+mod plan;
+mod policy;
 
-pub use inaction::{Inaction, inaction};
+pub use crate::runs::{Inaction, inaction};
+pub use input::{InputSpec, Inputs, JobParameter};
+pub(crate) use input::{read_input, read_positional};
+pub(crate) use on_demand::TypedOnDemand;
+pub use on_demand::{AtMostOne, OnDemandFunction};
+pub use plan::TraceInfo;
+pub(crate) use plan::{JobSection, Plan, Resolved};
+pub use policy::{CustomRetry, RetryPolicy};
 
 /// When a job runs.
 #[derive(Clone, Debug)]
@@ -55,6 +66,8 @@ pub(crate) struct JobSpec {
     pub(crate) exception_policy: ExceptionPolicy,
     /// How long a run may take.
     pub(crate) timeout: Option<Duration>,
+    /// Of jobs on demand: how their runs are tried and kept.
+    pub(crate) plan: Plan,
     pub(crate) call: Arc<dyn JobCall>,
     pub(crate) declared_at: DeclaredAt,
 }
@@ -84,6 +97,11 @@ pub struct JobParts<'a> {
 pub(crate) trait JobCall: Send + Sync {
     /// The states it needs.
     fn needs(&self) -> Vec<(TypeId, &'static str)>;
+
+    /// What it is given, in order.
+    fn inputs(&self) -> Vec<InputSpec> {
+        Vec::new()
+    }
 
     /// Starts it.
     fn call(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error>;

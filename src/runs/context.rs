@@ -9,6 +9,7 @@ use crate::clock::UnixMs;
 use crate::stream::current::Handle;
 
 use super::output::{Channel, Nowhere, RunCommand, RunOutput};
+use super::work::Work;
 use super::{RunId, TaskKind};
 
 /// The run that a function is in: of a task, timer, crontab or job, or a tenancy of a partition.
@@ -27,6 +28,7 @@ use super::{RunId, TaskKind};
 pub struct RunContext(pub(crate) Arc<RunFacts>);
 
 /// What is fixed for a run.
+#[derive(Clone)]
 pub(crate) struct RunFacts {
     pub(crate) handle: Handle,
     pub(crate) run_id: RunId,
@@ -46,6 +48,10 @@ pub(crate) struct RunFacts {
     pub(crate) is_ours: Arc<AtomicBool>,
     /// Where its output goes, if it is kept.
     pub(crate) output: Option<RunOutput>,
+    /// What it does, step by step, if it is that of a job on demand.
+    pub(crate) work: Option<Arc<Work>>,
+    /// The branch that this is the context of, by its internal name.
+    pub(crate) branch: Option<Arc<str>>,
 }
 
 impl RunContext {

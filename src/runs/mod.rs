@@ -9,6 +9,7 @@ mod ended;
 mod event;
 mod id;
 pub(crate) mod ids;
+mod inaction;
 mod log;
 pub(crate) mod mask;
 pub mod output;
@@ -19,12 +20,15 @@ mod status;
 pub mod stores;
 mod task_log;
 mod tasks;
+mod work;
 
 pub use context::RunContext;
 pub(crate) use context::RunFacts;
 pub use ended::{Cut, Ended};
 pub use event::{EventHead, RunEvent, TaskLogEvent};
 pub use id::{InvalidRunId, RunId};
+pub use inaction::{Inaction, inaction};
+pub(crate) use log::exposing;
 pub use log::{
     Applied, AttemptLog, BranchLog, CodeIdentity, JobLog, NewRunLog, Parameter, Parameters, RunLog, SecretString,
     StepLog, StepTrace, WorkerRef,
@@ -40,3 +44,5 @@ pub use stores::{
 pub use task_log::{TaskLog, TaskLogRows, TaskState};
 pub use tasks::TASK_LOG;
 pub(crate) use tasks::TASKS;
+pub use work::{Counter, Progress, RunObserver, StepFailed, Tally};
+pub(crate) use work::{Done, Input, done_in, Observers, Work, WorkFacts, input_parameter, panicked};

@@ -145,6 +145,9 @@ pub struct Settings {
     pub log_level: String,
     /// The zone of crontabs that name none. Default: UTC.
     pub timezone: String,
+    /// The folder under which each job on demand has one of its own, with the traces that could not be stored. Default:
+    /// `.runnel/jobs`, where the program was started: what is kept there is to outlast a start of the machine.
+    pub job_work_dir: String,
     /// How often a worker bids for leadership; a term lasts three of them. Default: 4 s.
     pub leadership_poll_interval: Duration,
     /// How many partitions a stream has that does not say. Default: 16.
@@ -223,6 +226,7 @@ impl Default for Settings {
             log_format: LogFormat::Auto,
             log_level: "info".into(),
             timezone: "UTC".into(),
+            job_work_dir: ".runnel/jobs".into(),
             leadership_poll_interval: Duration::from_secs(4),
             default_partition_count: 16,
             default_partition_size: 50_000,

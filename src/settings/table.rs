@@ -66,6 +66,7 @@ table! {
     log_format: Format, "how logs are written; auto: console on a terminal, else JSON";
     log_level: Level, "the least level that is logged; RUST_LOG goes before it";
     timezone: Text, "the zone of crontabs that name none";
+    job_work_dir: Text, "where jobs on demand have folders of their own";
     leadership_poll_interval: Millis, "how often a worker bids for leadership; a term lasts three of them";
     default_partition_count: Count, "how many partitions a new stream has";
     default_partition_size: LongCount, "events a partition may hold";

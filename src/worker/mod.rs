@@ -39,6 +39,7 @@ use jobs::Jobs;
 use jobs::run::{LastFired, Runs};
 use leader::Leader;
 
+pub(crate) use crate::runner::worker_name;
 pub(crate) use check::check;
 pub use embed::Connected;
 
@@ -320,15 +321,6 @@ async fn company(future: futures::future::BoxFuture<'static, crate::Result>, han
     if let Err(error) = current::within(handle, future).await {
         tracing::error!(error = %crate::error::chain(&*error), "what runs beside the worker has failed");
     }
-}
-
-/// Unlike every other worker's name, now and before: host, process and a bit of chance.
-fn worker_name() -> Arc<str> {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
-    format!("{}-{}-{:04x}", host, std::process::id(), fastrand::u16(..)).into()
 }
 
 fn sentence(halt: &Halt) -> String {

@@ -17,6 +17,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["witness"],
     &["processor"],
     &["job"],
+    &["runner"],
     &["app", "executor"],
     &["worker"],
     &["testing", "cli", "http"],

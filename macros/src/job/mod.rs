@@ -1,4 +1,5 @@
-//! `#[runnel::task]`, `#[runnel::timer(..)]` and `#[runnel::crontab(..)]`: an `async fn` that becomes a job.
+//! `#[runnel::task]`, `#[runnel::timer(..)]`, `#[runnel::crontab(..)]` and `#[runnel::job]`: an `async fn` that becomes a
+//! job.
 //!
 //! Built as [`processor`](crate::processor) is: the function is emitted as it is, beside it a type of the same name knows
 //! how to declare it, and each type the user wrote is asked for its trait exactly once, at its own place.
@@ -13,6 +14,7 @@ use crate::function::{Role, numbered};
 use crate::problems::Problems;
 use crate::registration;
 
+mod on_demand;
 mod options;
 mod schedule;
 
@@ -27,6 +29,8 @@ pub(crate) enum Kind {
     Timer,
     /// At calendar instants.
     Crontab,
+    /// When it is asked for.
+    Job,
 }
 
 impl Kind {
@@ -35,6 +39,7 @@ impl Kind {
             Self::Task => ("task", "async fn migrate() { .. }"),
             Self::Timer => ("timer", "async fn ping() { .. }"),
             Self::Crontab => ("crontab", "async fn report() { .. }"),
+            Self::Job => ("job", "async fn ingest() { .. }"),
         };
         Role { noun, example, not_generic: "nobody calls it who could say which types are meant" }
     }
@@ -69,6 +74,20 @@ pub(crate) fn expand(kind: Kind, attr: TokenStream, item: TokenStream) -> TokenS
     let mut problems = Problems::default();
     let options = Options::read(kind, attr, &mut problems);
     let parsed = Function::read(&role, &function, &mut problems);
+    if kind == Kind::Job {
+        let names = on_demand::names(&function, &mut problems);
+        let addition = match (parsed, names) {
+            (Some(parsed), Some(names)) if problems.is_empty() => {
+                on_demand::addition(&role, &function, &parsed, &names, &options)
+            }
+            _ => {
+                let (named, mistaken) = (role.mistaken_type(&function), on_demand::mistaken(&function));
+                quote!(#named #mistaken)
+            }
+        };
+        let problems = problems.into_tokens();
+        return quote!(#item #problems #addition);
+    }
     let addition = match (parsed, options.added()) {
         (Some(parsed), Some(added)) if problems.is_empty() => addition(&role, &function, &parsed, &added, &options),
         _ => role.mistaken_type(&function),
@@ -106,15 +125,8 @@ fn job(name: &Ident, function: &Function) -> (TokenStream, TokenStream) {
         quote_spanned!(here=> let #asked = #ask;)
     });
     let asking = quote!(#(#asking)*);
-    let outcome = match &function.output {
-        Some(output) => quote_spanned!(output.span()=> ::runnel::__private::job_outcome::<#output>),
-        None => quote_spanned!(here=> ::runnel::__private::job_outcome::<()>),
-    };
+    let boxed = boxed(name, function, &given);
     let parts = Ident::new("parts", here);
-    // With the span of the function's name: a future that is not `Send` is told there.
-    let boxed = quote_spanned! {name.span()=>
-        ::std::boxed::Box::pin(async move { #outcome(#name(#(#given),*).await) })
-    };
     let job = quote_spanned! {here=>
         ::runnel::__private::job(
             ::std::vec![#(#asked.needs()),*],
@@ -125,6 +137,19 @@ fn job(name: &Ident, function: &Function) -> (TokenStream, TokenStream) {
         )
     };
     (asking, job)
+}
+
+/// The call of the function, boxed.
+fn boxed(name: &Ident, function: &Function, given: &[Ident]) -> TokenStream {
+    let here = Span::mixed_site();
+    let outcome = match &function.output {
+        Some(output) => quote_spanned!(output.span()=> ::runnel::__private::job_outcome::<#output>),
+        None => quote_spanned!(here=> ::runnel::__private::job_outcome::<()>),
+    };
+    // With the span of the function's name: a future that is not `Send` is told there.
+    quote_spanned! {name.span()=>
+        ::std::boxed::Box::pin(async move { #outcome(#name(#(#given),*).await) })
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, Meta};
 
-use super::{Kind, schedule};
+use super::{Kind, on_demand, schedule};
 use crate::options::{Known, List, Seen, alone, another_form, behind_first};
 use crate::problems::Problems;
 use crate::values;
@@ -30,6 +30,14 @@ const OF_CRONTABS: [Known; 4] = [
     ("missed", "missed = \"latest\""),
     ("max_lateness", "max_lateness = \"5m\""),
     ("delivery", "delivery = \"at_least_once\""),
+];
+
+const OF_JOBS: [Known; 5] = [
+    ("retry", "retry = backoff(max_attempts = 5, multiplier = 2, min = \"1s\", max = \"10s\")"),
+    ("retry_steps", "retry_steps = [\"load\"]"),
+    ("store_trace_info", "store_trace_info"),
+    ("run_from_clean_folder", "run_from_clean_folder"),
+    ("tag", "tag = \"nightly\""),
 ];
 
 /// The grid of instants is no finer than this.
@@ -71,6 +79,7 @@ impl Options {
             Kind::Task => problems.keep(alone(attr, "name = \"migrate\"")),
             Kind::Timer => problems.keep(alone(attr, "interval = \"10s\"")),
             Kind::Crontab => options.read_spec(attr, problems),
+            Kind::Job => problems.keep(alone(attr, "name = \"ingest\"")),
         };
         // Without a list there was a mistake in it already, and nothing is told twice.
         if let Some(list) = list {
@@ -91,6 +100,7 @@ impl Options {
                 let spec = self.spec.as_ref()?;
                 ("crontab", Some(quote!(#spec)))
             }
+            Kind::Job => ("on_demand", None),
         };
         Some(Added { method: Ident::new(method, Span::mixed_site()), when })
     }
@@ -118,6 +128,7 @@ impl Options {
             Kind::Task => &[],
             Kind::Timer => &OF_TIMERS,
             Kind::Crontab => &OF_CRONTABS,
+            Kind::Job => &OF_JOBS,
         };
         if let Some(whose) = self.of_another(option.path()) {
             let name = crate::problems::shown(option.path());
@@ -126,6 +137,17 @@ impl Options {
         }
         let Some(known) = self.seen.find(option, &[own, &OF_ALL].concat(), problems) else { return };
         let read = match (known.0, option) {
+            ("on_leader", _) if self.kind == Kind::Job => {
+                Err(syn::Error::new_spanned(option, "a job on demand runs where it is asked for, not on the leader"))
+            }
+            ("store_trace_info", Meta::Path(_)) => {
+                self.changes.push(quote!(.store_trace_info(true)));
+                Ok(())
+            }
+            ("run_from_clean_folder", Meta::Path(_)) => {
+                self.changes.push(quote!(.run_from_clean_folder()));
+                Ok(())
+            }
             ("on_leader", Meta::Path(_)) => {
                 self.changes.push(quote!(.on_leader()));
                 Ok(())
@@ -140,8 +162,9 @@ impl Options {
     fn of_another(&self, path: &syn::Path) -> Option<&'static str> {
         let is_in = |known: &[Known]| known.iter().any(|(name, _)| path.is_ident(name));
         match self.kind {
-            Kind::Timer | Kind::Task if is_in(&OF_CRONTABS) => Some("crontabs"),
-            Kind::Crontab | Kind::Task if is_in(&OF_TIMERS) => Some("timers"),
+            Kind::Timer | Kind::Task | Kind::Job if is_in(&OF_CRONTABS) => Some("crontabs"),
+            Kind::Crontab | Kind::Task | Kind::Job if is_in(&OF_TIMERS) => Some("timers"),
+            Kind::Timer | Kind::Crontab | Kind::Task if is_in(&OF_JOBS) => Some("jobs on demand"),
             _ => None,
         }
     }
@@ -157,12 +180,25 @@ impl Options {
                 self.interval = Some(interval(value, example)?);
                 return Ok(());
             }
+            "run_from_clean_folder" => {
+                if on_demand::switch(value, example)? {
+                    self.changes.push(quote!(.run_from_clean_folder()));
+                }
+                return Ok(());
+            }
             _ => {}
         }
         let argument = match name {
             "exception_policy" => values::policy(value, example)?.1,
             "overlap" => schedule::overlap(value, example)?,
             "timezone" => schedule::timezone(value, example)?,
+            "retry" => on_demand::retry(value)?,
+            "retry_steps" => on_demand::steps(value, example)?,
+            "store_trace_info" => on_demand::trace(value, example)?,
+            "tag" => {
+                let tag = values::text(value, example)?;
+                quote!(#tag)
+            }
             "missed" => schedule::missed(value, example)?,
             "delivery" => {
                 let (at_least_once, delivery) = schedule::delivery(value, example)?;

@@ -22,6 +22,7 @@ use super::{RunEvent, RunId, Status, TaskKind, mask};
 use crate::clock;
 use crate::event::EventId;
 
+pub(crate) use parameter::exposing;
 pub use parameter::{Parameter, SecretString};
 pub use parts::{AttemptLog, BranchLog, CodeIdentity, JobLog, StepLog, StepTrace, WorkerRef};
 pub use reduce::Applied;

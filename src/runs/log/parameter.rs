@@ -1,5 +1,6 @@
 //! What a run is given and what it sets, and the one kind of text that is never shown.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,7 +16,7 @@ pub enum Parameter {
     Json(Value),
     /// A figure that somebody wants to follow from run to run.
     Metric(Number),
-    /// A value that is never written down: `***` is, and that is also what a resumed run is given.
+    /// A value that is never written down: `***` is. Whoever resumes the run has to give it again.
     Secret(SecretString),
 }
 
@@ -65,8 +66,22 @@ impl fmt::Display for SecretString {
 
 impl Serialize for SecretString {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(MASK)
+        to.serialize_str(if EXPOSED.get() { &self.0 } else { MASK })
     }
+}
+
+thread_local!(static EXPOSED: Cell<bool> = const { Cell::new(false) });
+
+/// Writes something with its secrets: for whoever is to be given them, never for what is kept or shown.
+pub(crate) fn exposing<T>(write: impl FnOnce() -> T) -> T {
+    struct Until(bool);
+    impl Drop for Until {
+        fn drop(&mut self) {
+            EXPOSED.set(self.0);
+        }
+    }
+    let _until = Until(EXPOSED.replace(true));
+    write()
 }
 
 impl<'de> Deserialize<'de> for SecretString {

@@ -52,8 +52,8 @@ impl CrashWatch {
                 continue;
             };
             let lapsed = !alive.contains(&entry.worker);
-            let gone = entry.process.is_gone(&shared.process);
-            if !(lapsed || gone) || entry.worker == *shared.worker {
+            let gone = entry.process.is_gone(&shared.author.process);
+            if !(lapsed || gone) || entry.worker == *shared.author.worker {
                 continue;
             }
             let event = crash_event(shared, &run_id, &entry, lapsed);
@@ -81,9 +81,9 @@ async fn write(
 
 /// The end is when it was found; how long it ran nobody knows.
 fn crash_event(shared: &Shared, run_id: &RunId, entry: &OpenEntry, lapsed: bool) -> TaskLogEvent {
-    let found: DateTime<Utc> = shared.time();
+    let found: DateTime<Utc> = shared.author.time();
     let mut event = TaskLogEvent::new(&entry.task_name, Action::Crash, run_id.clone());
-    event.created = shared.created();
+    event.created = shared.author.created();
     event.activation = entry.activation;
     event.start = Some(entry.start);
     event.end = Some(found);

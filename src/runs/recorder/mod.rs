@@ -5,7 +5,6 @@
 //! it only says, by the setting `task_log_policy`, whether a run that cannot be written down may start.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,17 +21,22 @@ use crate::stream::current::Handle;
 use super::tasks::{TASKS, TASKS_SIZE};
 use super::{Action, Ended, EventHead, RunEvent, RunFacts, RunId, TaskKind, TaskLogEvent};
 
+mod author;
 mod crash;
+mod direct;
+mod journal;
 mod open;
 mod process;
 mod spool;
 mod tenancy;
 
 pub(crate) use crash::CrashWatch;
+pub(crate) use direct::Direct;
+pub(crate) use journal::{Journal, Noted, Page};
 pub(crate) use tenancy::TenancyRecord;
 
+use author::Author;
 use open::OpenEntry;
-use process::Process;
 use spool::{Ending, Spool};
 
 /// How often an event is tried before the policy decides.
@@ -46,16 +50,12 @@ pub(crate) struct Recorder(Arc<Shared>);
 
 struct Shared {
     handle: Handle,
-    clock: ServerClock,
-    worker: Arc<str>,
-    process: Process,
+    author: Author,
     policy: TaskLogPolicy,
     spool: mpsc::UnboundedSender<Ending>,
     tenancies: mpsc::UnboundedSender<tenancy::Work>,
     /// Ends of each task that are not written yet.
     unwritten: Mutex<BTreeMap<Arc<str>, usize>>,
-    /// The last `created`, in microseconds: none is earlier than the one before.
-    last_created: AtomicU64,
 }
 
 /// A run that is to begin.
@@ -121,7 +121,7 @@ impl End {
 }
 
 /// A run that has begun.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Recording {
     run: TaskLogEvent,
     /// None if the run is not written down.
@@ -142,14 +142,11 @@ impl Recorder {
         let (tenancies, opened) = mpsc::unbounded_channel();
         let shared = Shared {
             handle,
-            clock,
-            worker,
-            process: Process::own(),
+            author: Author::new(clock, worker),
             policy,
             spool,
             tenancies,
             unwritten: Mutex::default(),
-            last_created: AtomicU64::new(0),
         };
         let recorder = Self(Arc::new(shared));
         // Both hold the recorder weakly: it is its other owners that keep them running.
@@ -161,13 +158,13 @@ impl Recorder {
     }
 
     pub(crate) fn clock(&self) -> &ServerClock {
-        &self.0.clock
+        &self.0.author.clock
     }
 
     /// A run begins, if it can be written down or need not be.
     pub(crate) async fn begin(&self, beginning: Beginning) -> Result<Recording, Refused> {
-        let (began, started) = (clock::now(), self.0.time());
-        let event = self.0.event(&beginning, started);
+        let (began, started) = (clock::now(), self.0.author.time());
+        let event = self.0.author.begin(&beginning, started);
         if self.0.policy == TaskLogPolicy::Off {
             return Ok(Recording { run: event, open: None, began, started });
         }
@@ -177,13 +174,13 @@ impl Recorder {
             return Err(Refused { why, halts: false });
         }
         let entry = OpenEntry {
-            worker: self.0.worker.to_string(),
+            worker: self.0.author.worker.to_string(),
             activation: beginning.activation,
             task_name: beginning.task_name.to_string(),
             kind: beginning.kind,
             partition: beginning.partition,
             start: started,
-            process: self.0.process.clone(),
+            process: self.0.author.process.clone(),
         };
         let open = entry.open(&beginning.run_id);
         match self.0.write_begin(&open, &event).await {
@@ -236,8 +233,7 @@ impl Recorder {
         if recording.open.is_none() {
             return Ok(());
         }
-        let mut head = EventHead::beside(&recording.run);
-        head.created = self.0.created();
+        let head = self.0.author.head(&recording.run);
         Bound::new(&TASKS, self.0.handle.clone()).send(event(head)).await.map(drop)
     }
 
@@ -261,42 +257,9 @@ impl Recording {
 }
 
 impl Shared {
-    fn time(&self) -> DateTime<Utc> {
-        i64::try_from(self.clock.now()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
-    }
-
-    /// Seconds of the server's time; never less than the one before.
-    fn created(&self) -> f64 {
-        let now = self.clock.now().saturating_mul(1000);
-        let before = self.last_created.fetch_max(now, Ordering::Relaxed);
-        before.max(now) as f64 / 1e6
-    }
-
-    fn event(&self, beginning: &Beginning, started: DateTime<Utc>) -> TaskLogEvent {
-        let mut event = TaskLogEvent::new(&*beginning.task_name, Action::Run, beginning.run_id.clone());
-        event.created = self.created();
-        event.activation = beginning.activation;
-        event.start = Some(started);
-        event.attempt = beginning.attempt;
-        event.kind = beginning.kind;
-        event.worker_id = self.worker.to_string();
-        event.host.clone_from(&self.process.host);
-        event.partition = beginning.partition;
-        event.extra = beginning.extra.clone();
-        event
-    }
-
     fn ending(&self, recording: Recording, end: End) -> Option<Ending> {
         let Recording { run, open, began, .. } = recording;
-        let runtime = clock::now().since(began);
-        let mut event = TaskLogEvent::new(run.task_name.clone(), end.action, run.run_id.clone());
-        event.created = self.created();
-        event.end = run.start.map(|start| start + runtime);
-        event.runtime = Some(runtime.as_secs_f64());
-        event.message = end.message;
-        event.exc_text = end.error;
-        let TaskLogEvent { activation, start, attempt, kind, worker_id, host, partition, extra, .. } = run;
-        let event = TaskLogEvent { activation, start, attempt, kind, worker_id, host, partition, extra, ..event };
+        let event = self.author.end(run, clock::now().since(began), end);
         Some(Ending { open: open?, event })
     }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::app::App;
+use crate::app::{App, Asked};
 use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
-use crate::runs::Ended;
+use crate::job::When;
+use crate::runner::RunReport;
+use crate::runs::{Ended, RunObserver};
 use crate::runs::recorder::Recorder;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
@@ -20,22 +22,44 @@ use crate::worker::{Switches, check, worker_name};
 
 use super::run::{LastFired, Occasion, Runs};
 
+/// A run that somebody has asked for.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) ended: Ended,
+    /// Of a job on demand.
+    pub(crate) report: Option<RunReport>,
+}
+
 /// Runs a job of the app to its end, or to that of the grace period after a signal.
 ///
 /// # Errors
 /// When there is no such job, or the app cannot work. A run that fails is no error here.
-pub(crate) async fn run_once(app: &App, handle: Handle, name: &str) -> Result<Ended, Failure> {
+pub(crate) async fn run_once(
+    app: &App,
+    handle: Handle,
+    name: &str,
+    asked: Asked,
+    observer: Option<Arc<dyn RunObserver>>,
+) -> Result<Ran, Failure> {
     check(app, handle.settings())?;
     let Some(job) = app.jobs.iter().find(|job| job.name == name) else {
         let near = crate::nearest::did_you_mean(name, app.jobs.iter().map(|job| job.name.as_str()));
         return Err(Failure::NotFound(format!("app `{}` has no job `{name}`{near}", app.name())));
     };
-    let states = Arc::new(app.make_states().await?);
-    let asked = clock::now();
-    let server = handle.broker().server().await.doing(|| "look at the server".into())?;
     let switches = Switches::default();
     let mut beside = Tasks::behind(&Gate::default());
     beside.start(obey_signals(switches.clone()));
+    if let When::OnDemand = job.when {
+        let runner = app.job_named(name).on(handle).until(switches.drain, switches.abort).watched_by(observer);
+        let report = runner.run_asked(asked).await?;
+        return Ok(Ran { ended: report.ended.clone(), report: Some(report) });
+    }
+    if !asked.is_empty() {
+        return Err(Failure::Invalid(format!("{} `{name}` takes no input: only jobs on demand do", job.when.kind())));
+    }
+    let states = Arc::new(app.make_states().await?);
+    let asked = clock::now();
+    let server = handle.broker().server().await.doing(|| "look at the server".into())?;
     let (clock, worker) = (ServerClock::heard(asked, clock::now(), server.now), worker_name());
     let policy = handle.settings().task_log_policy;
     let (recorder, writing) = Recorder::new(handle.clone(), clock.clone(), worker.clone(), policy);
@@ -57,5 +81,5 @@ pub(crate) async fn run_once(app: &App, handle: Handle, name: &str) -> Result<En
         abort: switches.abort,
         handle,
     };
-    Ok(runs.run(job, Occasion::HERE).await)
+    Ok(Ran { ended: runs.run(job, Occasion::HERE).await, report: None })
 }

@@ -146,6 +146,8 @@ impl Runs {
             started: self.clock.now(),
             is_ours: Arc::new(AtomicBool::new(true)),
             output: None,
+            work: None,
+            branch: None,
         }
     }
 
