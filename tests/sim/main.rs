@@ -16,6 +16,7 @@ mod checker;
 mod damage;
 mod draw;
 mod facts;
+mod patience;
 mod world;
 
 use draw::Draw;
