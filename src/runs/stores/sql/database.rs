@@ -23,6 +23,7 @@ pub(super) struct Database {
     timeout: Duration,
     /// Held by the transaction that writes to SQLite, which takes one at a time: in here each has its turn, while SQLite
     /// lets those who wait look again and again, and be unlucky for ever.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "PostgreSQL locks rows, not the database"))]
     writing: Mutex<()>,
 }
 

@@ -13,7 +13,11 @@ const LONGEST_LIST: usize = 1000;
 
 /// Says all conditions, each with ` AND ` before it; and whether they are true of nothing but what is asked for.
 pub(super) fn say(conditions: &[Condition], statement: &mut Statement) -> bool {
-    conditions.iter().fold(true, |exact, condition| say_one(condition, statement) && exact)
+    let mut exact = true;
+    for condition in conditions {
+        exact &= say_one(condition, statement);
+    }
+    exact
 }
 
 /// What a column holds, and how it compares.
