@@ -20,9 +20,9 @@ pub use crate::processor::Track;
 pub use crate::settings::{ExceptionPolicy, Retry};
 
 use crate::app::Declared;
+pub use crate::app::OnDemand;
 use crate::error::Error;
 use crate::event::Event;
-pub use crate::app::OnDemand;
 pub use crate::job::{JobParameter, RetryPolicy};
 
 use crate::job::{InputSpec, JobExtract, JobFunction, JobFuture, JobParts, OnDemandFunction};

@@ -265,6 +265,19 @@ impl<I> Runner<I> {
         report
     }
 
+    /// Sends traces of this job again that could not be stored and were kept as files, and removes those that now are
+    /// stored. Each run does this too, before it begins.
+    ///
+    /// # Errors
+    /// When the app cannot be reached; a trace that still cannot be stored is a warning, and stays.
+    pub async fn resend_traces(&self) -> Result<(), Failure> {
+        let (job, section) = (self.spec()?, self.app.job_section(&self.job)?);
+        let place = self.place().await?;
+        place.stage.resend_traces_of(job, &section).await;
+        place.leave().await;
+        Ok(())
+    }
+
     async fn run_object(&self, given: Map<String, Value>) -> Result<RunReport, Failure> {
         let (job, section) = (self.spec()?, self.app.job_section(&self.job)?);
         let place = self.place().await?;

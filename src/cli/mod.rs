@@ -114,12 +114,7 @@ pub(crate) trait Host: Send + Sync {
     }
 
     /// Runs one of them here and now, with that input, and tells how far it is.
-    async fn run_job(
-        &self,
-        name: &str,
-        asked: Asked,
-        observer: Option<Arc<dyn RunObserver>>,
-    ) -> Result<Ran, Failure>;
+    async fn run_job(&self, name: &str, asked: Asked, observer: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure>;
 
     /// Runs the worker until it is told to stop.
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure>;

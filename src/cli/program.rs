@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use clap::ArgMatches;
 use tokio::sync::OnceCell;
 
-use crate::app::{App, Asked};
 use crate::app::connection::Connection;
+use crate::app::{App, Asked};
 use crate::broker::Broker;
 use crate::error::{Doing, Failure};
 use crate::event::EventId;
@@ -150,12 +150,7 @@ impl Host for Program {
         &self.app.jobs
     }
 
-    async fn run_job(
-        &self,
-        name: &str,
-        asked: Asked,
-        observer: Option<Arc<dyn RunObserver>>,
-    ) -> Result<Ran, Failure> {
+    async fn run_job(&self, name: &str, asked: Asked, observer: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure> {
         run_once(&self.app, self.connection().await?.handle.clone(), name, asked, observer).await
     }
 

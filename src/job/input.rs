@@ -253,7 +253,10 @@ mod tests {
             (json!({"count": 1}), "parameter `day` (NaiveDate) is missing"),
             (json!({"day": "x", "count": 1}), "parameter `day` is no `NaiveDate`"),
             (json!({"day": "2026-11-22", "count": -1}), "parameter `count` is no `u32`"),
-            (json!({"day": "2026-11-22", "count": 1, "regio": 1}), "there is no parameter `regio`; did you mean `region`?"),
+            (
+                json!({"day": "2026-11-22", "count": 1, "regio": 1}),
+                "there is no parameter `regio`; did you mean `region`?",
+            ),
         ] {
             let told = read_input(&specs(), object(given)).unwrap_err();
             assert!(told.contains(why), "{told}");
@@ -278,7 +281,9 @@ mod tests {
 
         assert_eq!(input.values["word"], "canary");
         assert_eq!(input.kept["user"], Parameter::from("ann"));
-        assert!(matches!(input.kept["word"], Parameter::Secret(_)) && matches!(input.kept["api_key"], Parameter::Secret(_)));
+        assert!(
+            matches!(input.kept["word"], Parameter::Secret(_)) && matches!(input.kept["api_key"], Parameter::Secret(_))
+        );
         assert!(!format!("{:?} {}", input.kept, serde_json::to_string(&input.kept).unwrap()).contains("canary"));
     }
 }

@@ -67,8 +67,17 @@ pub(crate) struct JobSection {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum WrittenPolicy {
     None,
-    Fixed { max_attempts: u32, #[serde(default)] wait: Span },
-    Backoff { max_attempts: u32, multiplier: f64, min: Span, max: Span },
+    Fixed {
+        max_attempts: u32,
+        #[serde(default)]
+        wait: Span,
+    },
+    Backoff {
+        max_attempts: u32,
+        multiplier: f64,
+        min: Span,
+        max: Span,
+    },
 }
 
 /// A number of seconds, or a text like `10s`.
@@ -205,12 +214,17 @@ mod tests {
         assert_eq!(resolved.store_trace_info, TraceInfo::In("traces".into()));
         assert!(!resolved.run_from_clean_folder);
         let origin = |name: &str| resolved.origins[name].as_str();
-        assert_eq!([origin("tag"), origin("retry_steps"), origin("run_from_clean_folder")], ["code", "runnel.toml", "default"]);
+        assert_eq!(
+            [origin("tag"), origin("retry_steps"), origin("run_from_clean_folder")],
+            ["code", "runnel.toml", "default"]
+        );
     }
 
     #[test]
     fn unknown_members_of_the_section_are_refused() {
-        for text in ["retries = 3", "retry_policy = { type = \"fixed\", attempts = 3 }", "retry_policy = { type = \"x\" }"] {
+        for text in
+            ["retries = 3", "retry_policy = { type = \"fixed\", attempts = 3 }", "retry_policy = { type = \"x\" }"]
+        {
             assert!(section(text).is_err(), "{text}");
         }
         assert!(section("retry_policy = { type = \"fixed\", max_attempts = 3 }").is_ok());

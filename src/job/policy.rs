@@ -86,7 +86,8 @@ impl RetryPolicy {
     pub(crate) fn refusals(&self) -> Vec<String> {
         let mut refusals = Vec::new();
         if let Self::Fixed { max_attempts: 0, .. } | Self::Backoff { max_attempts: 0, .. } = self {
-            refusals.push("its retry policy has max_attempts = 0: the first attempt counts, so it is at least 1".into());
+            refusals
+                .push("its retry policy has max_attempts = 0: the first attempt counts, so it is at least 1".into());
         }
         if let Self::Backoff { multiplier, min, max, .. } = self {
             if !(multiplier.is_finite() && *multiplier > 0.0) {
@@ -94,7 +95,8 @@ impl RetryPolicy {
             }
             if min > max {
                 let [min, max] = [min, max].map(|time| show_duration(*time));
-                refusals.push(format!("its retry policy waits from min = {min} to max = {max}: min must not be longer"));
+                refusals
+                    .push(format!("its retry policy waits from min = {min} to max = {max}: min must not be longer"));
             }
         }
         refusals
@@ -117,10 +119,7 @@ impl fmt::Display for RetryPolicy {
             }
             Self::Backoff { max_attempts, multiplier, min, max } => {
                 let [min, max] = [min, max].map(|time| show_duration(*time));
-                write!(
-                    f,
-                    "backoff(max_attempts = {max_attempts}, multiplier = {multiplier}, min = {min}, max = {max})"
-                )
+                write!(f, "backoff(max_attempts = {max_attempts}, multiplier = {multiplier}, min = {min}, max = {max})")
             }
             Self::Custom(_) => f.write_str("custom"),
         }

@@ -19,7 +19,8 @@ use crate::job::{JobSpec, Resolved};
 use crate::runs::output::{RunOutput, end_of};
 use crate::runs::recorder::{Beginning, End, Page};
 use crate::runs::{
-    AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work, WorkFacts,
+    AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work,
+    WorkFacts,
 };
 
 /// An activation that is to come.
@@ -62,7 +63,8 @@ impl<'a> Activation<'a> {
                 return report;
             }
         };
-        self.output = self.stage.keeping.as_ref().map(|kept| kept.begin(&self.run_id, &self.job.name, self.first_attempt));
+        self.output =
+            self.stage.keeping.as_ref().map(|kept| kept.begin(&self.run_id, &self.job.name, self.first_attempt));
         let span = match &self.output {
             Some(output) => output.span(),
             None => tracing::error_span!(target: "runnel::run", "run",

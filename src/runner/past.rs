@@ -12,7 +12,8 @@ use crate::event::{Entry, EventId};
 use crate::job::InputSpec;
 use crate::record::Record;
 use crate::runs::{
-    Action, Input, NewRunLog, Parameter, RunEvent, RunId, RunLog, RunLogQuery, RunLogStore, StoreError, TASKS, TaskLogEvent,
+    Action, Input, NewRunLog, Parameter, RunEvent, RunId, RunLog, RunLogQuery, RunLogStore, StoreError, TASKS,
+    TaskLogEvent,
 };
 use crate::stream::Bound;
 use crate::stream::current::Handle;
@@ -98,12 +99,15 @@ impl Past<'_> {
         let (stream, probe) = Bound::new(&TASKS, handle.clone()).entry(RunEvent::Task(probe)).await?;
         let mut from = after.next();
         loop {
-            let page = handle.broker().range(&stream, probe.partition, from, EventId::MAX, PAGE, false).await.doing(doing)?;
+            let page =
+                handle.broker().range(&stream, probe.partition, from, EventId::MAX, PAGE, false).await.doing(doing)?;
             for Entry { id, fields } in &page {
                 match RunEvent::from_fields(fields, &Json, &Limits::default()) {
                     Ok(event) if event.task_name() == task => each(*id, event),
                     Ok(_) => {}
-                    Err(error) => tracing::debug!(%id, %error, "an event of the task log cannot be read, and is left out"),
+                    Err(error) => {
+                        tracing::debug!(%id, %error, "an event of the task log cannot be read, and is left out")
+                    }
                 }
             }
             match page.last() {

@@ -89,12 +89,8 @@ impl Stage {
         if plan.store_trace_info == TraceInfo::Off {
             return;
         }
-        let kept = Kept {
-            task_name: job.name.clone(),
-            run_id: run_id.clone(),
-            tag: plan.tag.clone(),
-            attempt: log.clone(),
-        };
+        let kept =
+            Kept { task_name: job.name.clone(), run_id: run_id.clone(), tag: plan.tag.clone(), attempt: log.clone() };
         let Err(error) = self.send_trace(plan, &kept).await else { return };
         let file = folder.traces().join(format!("{run_id}_attempt_{}_trace.json", log.attempt_number));
         let error = chain(&*error);

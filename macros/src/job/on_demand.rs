@@ -68,9 +68,10 @@ pub(super) fn addition(
             .declared_at(::core::file!(), ::core::line!());
     };
     let registered = registration::registered(name, &app, &body);
-    let inputs = types.iter().rev().fold(quote!(()), |rest, ty| {
-        quote_spanned!(ty.span()=> <#ty as ::runnel::__private::JobParameter>::Before<#rest>)
-    });
+    let inputs = types.iter().rev().fold(
+        quote!(()),
+        |rest, ty| quote_spanned!(ty.span()=> <#ty as ::runnel::__private::JobParameter>::Before<#rest>),
+    );
     quote! {
         #named
         #registered
@@ -126,7 +127,8 @@ const RETRY: &str = "retry = backoff(max_attempts = 5, multiplier = 2, min = \"1
 /// `backoff(..)`, `fixed(..)` or `none`, as an expression.
 pub(super) fn retry(value: &Expr) -> syn::Result<TokenStream> {
     let policy = quote!(::runnel::__private::RetryPolicy);
-    let unreadable = |place: &dyn quote::ToTokens| syn::Error::new_spanned(place, format!("a policy is written `{RETRY}`"));
+    let unreadable =
+        |place: &dyn quote::ToTokens| syn::Error::new_spanned(place, format!("a policy is written `{RETRY}`"));
     match value {
         Expr::Group(group) => retry(&group.expr),
         Expr::Path(path) if path.path.is_ident("none") => Ok(quote!(#policy::None)),
@@ -135,11 +137,13 @@ pub(super) fn retry(value: &Expr) -> syn::Result<TokenStream> {
             let parts = Parts::read(call)?;
             if function.path.is_ident("fixed") {
                 parts.only(&["max_attempts", "wait"])?;
-                let (attempts, wait) = (parts.attempts(call)?, parts.time("wait")?.unwrap_or(quote!(::core::time::Duration::ZERO)));
+                let (attempts, wait) =
+                    (parts.attempts(call)?, parts.time("wait")?.unwrap_or(quote!(::core::time::Duration::ZERO)));
                 Ok(quote!(#policy::fixed(#attempts, #wait)))
             } else if function.path.is_ident("backoff") {
                 parts.only(&["max_attempts", "multiplier", "min", "max"])?;
-                let missing = |name: &str| syn::Error::new_spanned(call, format!("`backoff` needs `{name}`: `{RETRY}`"));
+                let missing =
+                    |name: &str| syn::Error::new_spanned(call, format!("`backoff` needs `{name}`: `{RETRY}`"));
                 let attempts = parts.attempts(call)?;
                 let multiplier = parts.multiplier()?.ok_or_else(|| missing("multiplier"))?;
                 let min = parts.time("min")?.ok_or_else(|| missing("min"))?;
@@ -153,7 +157,8 @@ pub(super) fn retry(value: &Expr) -> syn::Result<TokenStream> {
                 Ok(quote!(#policy::backoff(#attempts, #multiplier, #min, #max)))
             } else {
                 let name = crate::problems::shown(&function.path);
-                let why = format!("`{name}` is no policy of retries{}: write `{RETRY}`", did_you_mean(&name, &POLICIES));
+                let why =
+                    format!("`{name}` is no policy of retries{}: write `{RETRY}`", did_you_mean(&name, &POLICIES));
                 Err(syn::Error::new_spanned(function, why))
             }
         }
@@ -275,7 +280,10 @@ mod tests {
             }
         };
         let policy = quote!(backoff(max_attempts = 5, multiplier = 2, min = "1s", max = "10s"));
-        let text = text(quote!(retry = #policy, retry_steps = ["load"], store_trace_info, run_from_clean_folder, tag = "n"), item);
+        let text = text(
+            quote!(retry = #policy, retry_steps = ["load"], store_trace_info, run_from_clean_folder, tag = "n"),
+            item,
+        );
         for part in [
             "letasked_1=::runnel::__private::ask_parameter::<NaiveDate>(\"day\");",
             "app.on_demand(::runnel::__private::on_demand(::std::vec![asked_0.needs(),asked_1.needs()]",
@@ -314,7 +322,12 @@ mod tests {
             assert!(text.contains(why), "{shown}: {text}");
             assert!(!text.contains("submit"), "{shown}: {text}");
         }
-        let unnamed = text(quote!(), quote!(async fn ingest((a, b): (u8, u8)) {}));
+        let unnamed = text(
+            quote!(),
+            quote!(
+                async fn ingest((a, b): (u8, u8)) {}
+            ),
+        );
         assert!(unnamed.contains("aplainname"), "{unnamed}");
     }
 }

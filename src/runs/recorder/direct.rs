@@ -3,8 +3,8 @@
 //! Nobody watches over such runs. One whose process has died is found by the next run of its job on the same machine,
 //! by the process that its document names.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use serde_json::Value;

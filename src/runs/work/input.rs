@@ -90,7 +90,9 @@ mod tests {
     fn what_loses_anything_when_it_is_kept_is_kept_as_a_secret() {
         let plain = json!({"day": "2026-11-22", "rows": [1, 2]});
         assert_eq!(input_parameter("what", &plain, plain.clone()), Parameter::Json(plain));
-        for (name, value) in [("token", json!("canary")), ("db", json!("redis://u:canary@h")), ("x", json!({"password": 1}))] {
+        for (name, value) in
+            [("token", json!("canary")), ("db", json!("redis://u:canary@h")), ("x", json!({"password": 1}))]
+        {
             assert!(matches!(input_parameter(name, &value, value.clone()), Parameter::Secret(_)), "{name}");
         }
     }

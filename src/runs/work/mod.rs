@@ -195,7 +195,8 @@ impl RunContext {
     pub fn work_dir(&self) -> crate::Result<&Path> {
         let work = self.0.work.as_ref().ok_or("only jobs on demand have a folder of their own")?;
         let folder = &work.facts.folder;
-        std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
         Ok(folder)
     }
 

@@ -86,7 +86,10 @@ impl RunContext {
                 done[at] = Some(answer);
             }
         } else {
-            tracing::warn!(step = name, "the run log store does not support parallel writes: the branches of this step are done one after the other");
+            tracing::warn!(
+                step = name,
+                "the run log store does not support parallel writes: the branches of this step are done one after the other"
+            );
             for branch in doing {
                 let (at, answer) = branch.await;
                 done[at] = Some(answer);

@@ -182,7 +182,10 @@ impl Work {
         match is_whole && is_short() {
             true => Some(written),
             false => {
-                tracing::debug!(step = internal, "what this step has answered is long or holds a secret: it is not written down");
+                tracing::debug!(
+                    step = internal,
+                    "what this step has answered is long or holds a secret: it is not written down"
+                );
                 None
             }
         }
@@ -267,7 +270,9 @@ mod tests {
         struct Outer(#[source] Error);
         let failed = || StepFailed::new("load", "no network".into());
 
-        let steps = |error: &(dyn std::error::Error + 'static)| StepFailed::in_error(error).map(str::to_owned).collect::<Vec<_>>();
+        let steps = |error: &(dyn std::error::Error + 'static)| {
+            StepFailed::in_error(error).map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(steps(&failed()), ["load"]);
         assert_eq!(steps(&StepFailed::new("all", Outer(failed().into()).into())), ["all", "load"]);
         let seen = failed();
