@@ -22,7 +22,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["worker"],
     &["testing", "cli", "http"],
     // What the macros' output names, programs, and the facade.
-    &["private", "bin", "architecture", "prelude", "lib"],
+    &["private", "bin", "architecture", "guide", "prelude", "lib"],
 ];
 
 /// Names of higher floors that a file may use all the same: file or folder, beginning of the path, reason.
