@@ -221,6 +221,7 @@ impl Executor {
 
     /// Tells the group, for the next plan.
     pub(super) fn note_stopped(&mut self, partition: Partition, stop: Option<Stop>) {
+        self.membership.tell_stopped(partition, stop.as_ref());
         let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
         self.tasks.start(async move {
             if let Err(error) = broker.note_stopped(&group, partition, stop.as_ref()).await {

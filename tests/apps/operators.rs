@@ -1,6 +1,6 @@
 //! What operators do: pause, resume, skip, reset; and that nothing else stops a partition.
 
-use runnel::broker::memory::Faults;
+use runnel::broker::memory::{Fault, Faults, Operation};
 use runnel::broker::{Broker, Intervention, Source, Start, Stop, StopKind};
 use runnel::prelude::*;
 use runnel::testing::{TestApp, takes};
@@ -154,4 +154,24 @@ async fn the_owner_of_a_paused_partition_does_not_argue_with_the_worker_that_is_
         shop.intervene("billing", Partition(partition), Intervention::Resume).await;
     }
     shop.until_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_not_answered_says_once_that_a_partition_is_stopped() {
+    let orders = orders();
+    let mut app = App::bare("shop");
+    app.processor(&orders, async |_: Order| {}).name("billing");
+    let mut shop = TestApp::start(app).await;
+    shop.advance(SECOND).await;
+    let link = shop.worker("worker-1").link().clone();
+    link.set_faults(Faults { delay: MS..=MS, ..Faults::default() });
+    (0..30).for_each(|_| link.next_fault(Operation::Beat, Fault::LostRequest));
+    let before = rings(&shop, "billing").await;
+
+    shop.intervene("billing", Partition(0), Intervention::Pause).await;
+    // It finds out with its next renewal, and hears of nothing else.
+    shop.advance(8 * SECOND).await;
+
+    let after = rings(&shop, "billing").await;
+    assert!(after - before <= 3, "{} calls for 1 pause", after - before);
 }
