@@ -7,7 +7,10 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use runnel::clock;
 use tokio::sync::oneshot;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// How long a run may take, by the clock on the wall. Most take a quarter of a second; this is for a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ pub async fn within_limits<T>(run: impl Future<Output = T>) -> Result<T, String>
     }
     let log = Log::default();
     let (writer, filter) = (log.clone(), tracing_subscriber::EnvFilter::new("runnel=debug"));
-    let listener = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time();
+    let listener = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_timer(Clock);
     let listening = tracing::subscriber::set_default(listener.with_writer(move || writer.clone()).finish());
     tokio::select! {
         end = &mut run => return Ok(end),
@@ -33,6 +36,15 @@ pub async fn within_limits<T>(run: impl Future<Output = T>) -> Result<T, String>
     }
     drop(listening);
     Err(format!("C7 it takes more than {LIMIT:?}: it goes round and round, and says\n{}", log.beginning()))
+}
+
+/// Lines of a log say how far the run is in its own time.
+pub struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        write!(line, "{:>9.3}", clock::now().since(clock::Instant::default()).as_secs_f64())
+    }
 }
 
 /// A time that passes also while the clock of a run stands still.

@@ -149,19 +149,23 @@ impl<'a> World<'a> {
     // --- perils ------------------------------------------------------------------------------------------------------
 
     async fn befall(&mut self, peril: Peril) {
-        let Some(name) = self.any_worker() else { return };
+        let Some(mut name) = self.any_worker() else { return };
+        if matches!(peril, Peril::CrashLeader | Peril::PauseLeader | Peril::CutLeader) {
+            let leader = self.app.leader().await.filter(|leader| self.app.workers().iter().any(|w| w.name() == leader));
+            name = leader.unwrap_or(name);
+        }
         let place = self.any_place();
         let for_long = self.draw.lock_expiry * self.chance.u32(1..=25) / 10;
         match peril {
             Peril::Join if self.app.workers().len() < 5 => self.join().await,
             Peril::Join => {}
             Peril::Drain => self.app.worker(&name).tell_to_drain(),
-            Peril::Crash => self.app.crash(&name),
-            Peril::Pause => {
+            Peril::Crash | Peril::CrashLeader => self.app.crash(&name),
+            Peril::Pause | Peril::PauseLeader => {
                 self.app.worker(&name).pause(true);
                 self.undo.push((clock::now() + for_long, name));
             }
-            Peril::Cut => {
+            Peril::Cut | Peril::CutLeader => {
                 self.app.worker(&name).link().cut();
                 self.undo.push((clock::now() + for_long, name));
             }
