@@ -104,7 +104,8 @@ impl Shop {
         if is_repaired {
             command.env(IS_REPAIRED, "yes");
         }
-        self.workers.push(Worker::start(command.stdin(Stdio::piped()).stdout(Stdio::null())));
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        self.workers.push(Worker::start(command));
     }
 
     /// Kills the one that has worked for the longest time, and starts another.
