@@ -14,6 +14,8 @@ mod decide;
 mod error;
 pub mod event;
 mod executor;
+#[cfg(feature = "http")]
+mod http;
 // The guide's code blocks, compiled and run by `cargo test --doc`; those of testing need its feature.
 #[cfg(all(doctest, feature = "macros", feature = "testing"))]
 mod guide {
