@@ -18,6 +18,8 @@ pub(crate) enum End {
     Usage(String),
     /// Nobody reads what we write any more (`| head`): no failure.
     Closed,
+    /// Nothing failed here; what was asked about ended with this code.
+    Exit(u8),
     /// The result cannot be written.
     Unwritten(io::Error),
 }
@@ -29,6 +31,7 @@ impl End {
             Self::Failed(failure) => code_of(failure),
             Self::Usage(_) => 2,
             Self::Closed => 0,
+            Self::Exit(code) => *code,
             Self::Refused(_) | Self::Unwritten(_) => 1,
         }
     }
@@ -36,7 +39,7 @@ impl End {
     /// The error and its causes for a person on stderr; nothing where nothing failed.
     pub(crate) fn report(&self) -> String {
         let mut text = match self {
-            Self::Closed => return String::new(),
+            Self::Closed | Self::Exit(_) => return String::new(),
             end => format!("error: {end}\n"),
         };
         if let Self::Failed(failure) = self {
@@ -70,6 +73,7 @@ impl fmt::Display for End {
             Self::Failed(failure) => failure.fmt(f),
             Self::Usage(text) | Self::Refused(text) => f.write_str(text),
             Self::Closed => f.write_str("nobody reads the output"),
+            Self::Exit(code) => write!(f, "it ended with code {code}"),
             Self::Unwritten(error) => write!(f, "the result cannot be written: {error}"),
         }
     }

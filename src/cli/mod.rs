@@ -16,17 +16,21 @@ use crate::error::Failure;
 use crate::event::Fields;
 use crate::job::JobSpec;
 use crate::route::Key;
-use crate::runs::RunObserver;
+use crate::runs::output::LogStore;
+use crate::runs::{RunId, RunObserver, Stores};
 use crate::settings::{Loaded, Overrides};
 use crate::worker::jobs::once::Ran;
 use crate::worker::replay::{Replay, Replayed};
 
 mod acl;
+mod ask;
 mod bounds;
 mod completions;
 mod config;
 mod dead;
 mod end;
+#[cfg(feature = "http")]
+mod far;
 mod feed;
 mod fields;
 mod jobs;
@@ -38,10 +42,13 @@ mod processor;
 mod program;
 mod report;
 mod room;
+mod run_output;
+mod runs;
 mod send;
 mod status;
 mod stream;
 mod tail;
+mod tasks;
 mod workers;
 
 pub(crate) use end::End;
@@ -116,6 +123,18 @@ pub(crate) trait Host: Send + Sync {
     /// Runs one of them here and now, with that input, and tells how far it is.
     async fn run_job(&self, name: &str, asked: Asked, observer: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure>;
 
+    /// Where its runs are kept.
+    async fn stores(&self) -> Result<Stores, Failure>;
+
+    /// Where what its runs print is kept on this machine, if anywhere.
+    fn log_store(&self) -> Result<Option<Arc<dyn LogStore>>, Failure>;
+
+    /// Begins to run a run again, in this process.
+    async fn retry_run(&self, run: &RunId) -> Result<(), Failure> {
+        let text = format!("run {run} can be retried by a worker alone: name one with --url");
+        Err(Failure::Invalid(text))
+    }
+
     /// Runs the worker until it is told to stop.
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure>;
 }
@@ -144,6 +163,7 @@ pub(crate) fn command(names: &Names) -> Command {
         .arg(global("set", "NAME=VALUE", "Any other setting").action(ArgAction::Append))
         .subcommands([status::command(), stream::command(), processor::command(), dead::command()])
         .subcommands([jobs::command(), workers::command()])
+        .subcommands([run_output::command(), runs::command(), tasks::command()])
         .subcommands([send::one(), send::many(), config::command(), acl::command(), completions::command()]);
     if names.app.is_none() {
         command = command.arg(Arg::new("app").long("app").value_name("NAME").global(true).help("The app's name"));
@@ -203,6 +223,9 @@ pub(crate) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
         Some(("dead", matches)) => dead::run(matches, host, out).await,
         Some(("jobs", matches)) => jobs::run(matches, host, out).await,
         Some(("workers", _)) => workers::run(host, out).await,
+        Some(("logs", matches)) => run_output::run(matches, host, out).await,
+        Some(("runs", matches)) => runs::run(matches, host, out).await,
+        Some(("tasks", matches)) => tasks::run(matches, host, out).await,
         Some(("send", matches)) => send::run_one(matches, host, out).await,
         Some(("sendmany", matches)) => send::run_many(matches, host, out).await,
         Some(("config", _)) => config::run(host.settings(), out),

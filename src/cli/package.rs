@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use clap::ArgMatches;
 use tokio::sync::OnceCell;
 
-use crate::app::Asked;
+use crate::app::{App, Asked};
 use crate::broker::Broker;
 use crate::broker::connect::{Brokers, Connected, Wanted, connect};
 use crate::error::Failure;
 use crate::logs;
-use crate::runs::RunObserver;
+use crate::runs::output::LogStore;
+use crate::runs::{RunObserver, Stores};
 use crate::settings::{self, Loaded, Named, Overrides};
 use crate::worker::jobs::once::Ran;
 use crate::worker::replay::{Replay, Replayed};
@@ -118,6 +119,18 @@ impl Host for Package {
     async fn run_job(&self, name: &str, _: Asked, _: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure> {
         let text = format!("job `{name}` is run by your own program, which has its function: `myapp jobs run {name}`");
         Err(Failure::Invalid(text))
+    }
+
+    async fn stores(&self) -> Result<Stores, Failure> {
+        // Only to learn what the store is, if the settings do not say.
+        let is_memory = self.loaded.settings.redis_url.as_ref().is_some_and(|url| url.scheme() == "memory");
+        let app = App::bare(&self.app);
+        app.run_logs.found(self.loaded.sections.run_log_store.clone(), is_memory);
+        app.stores().await
+    }
+
+    fn log_store(&self) -> Result<Option<Arc<dyn LogStore>>, Failure> {
+        Ok(App::bare(&self.app).keeping(&self.loaded.settings)?.map(|keeping| keeping.store().clone()))
     }
 
     async fn worker(&self, _: WorkerArguments) -> Result<(), Failure> {

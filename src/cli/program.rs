@@ -15,8 +15,9 @@ use crate::event::EventId;
 use crate::job::JobSpec;
 use crate::logs::{self, BesideLayer};
 use crate::nearest::did_you_mean;
-use crate::runs::RunObserver;
+use crate::runs::output::LogStore;
 use crate::runs::output::capture::filtered_layer;
+use crate::runs::{RunObserver, Stores};
 use crate::settings::{Loaded, Settings};
 use crate::stream::current::{self, Handle};
 use crate::stream::json::JsonStream;
@@ -152,6 +153,15 @@ impl Host for Program {
 
     async fn run_job(&self, name: &str, asked: Asked, observer: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure> {
         run_once(&self.app, self.connection().await?.handle.clone(), name, asked, observer).await
+    }
+
+    async fn stores(&self) -> Result<Stores, Failure> {
+        self.connection().await?;
+        self.app.stores().await
+    }
+
+    fn log_store(&self) -> Result<Option<Arc<dyn LogStore>>, Failure> {
+        Ok(self.app.keeping(&self.loaded.settings)?.map(|keeping| keeping.store().clone()))
     }
 
     async fn worker(&self, arguments: WorkerArguments) -> Result<(), Failure> {

@@ -79,7 +79,8 @@ async fn gathered(api: &Api) -> Result<String, Refusal> {
 async fn of_streams(api: &Api) -> Result<[Family; 3], Failure> {
     let mut events = Family::gauge("runnel_stream_events", "Events that lie in a stream.");
     let mut lag = Family::gauge("runnel_processor_lag_events", "Events behind the positions of a processor.");
-    let mut stopped = Family::gauge("runnel_processor_stopped_partitions", "Partitions that are stopped for a processor.");
+    let mut stopped =
+        Family::gauge("runnel_processor_stopped_partitions", "Partitions that are stopped for a processor.");
     let broker = api.0.handle.broker();
     for name in broker.streams().await.doing(|| "list the streams".into())? {
         let doing = || format!("look at stream `{name}`");

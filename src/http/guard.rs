@@ -16,7 +16,10 @@ use super::{Api, Refusal};
 
 /// What every answer says: nothing of it is a page, and nobody may guess otherwise or keep it.
 const SAID: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -51,8 +54,9 @@ fn refusal(api: &Api, request: &Request<Body>) -> Option<Refusal> {
     }
     // Whoever looks whether we live needs not know more.
     let is_open = token.is_empty() || request.uri().path() == "/healthz";
-    (!is_open && !brings(headers, token))
-        .then(|| Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs the http_token: Authorization: Bearer .."))
+    (!is_open && !brings(headers, token)).then(|| {
+        Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs the http_token: Authorization: Bearer ..")
+    })
 }
 
 fn host(headers: &HeaderMap) -> Option<Authority> {

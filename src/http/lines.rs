@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, ReadyChunks, Stream, StreamExt};
 use serde_json::{Value, json as value};
@@ -38,7 +38,7 @@ const AT_ONCE: usize = 256;
 pub(super) async fn lines(
     State(api): State<Api>,
     Path((id, channel)): Path<(String, String)>,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     headers: HeaderMap,
     given: Parameters,
 ) -> Result<Response, Refusal> {
@@ -82,7 +82,8 @@ impl Shape {
     /// Events, unless only text was asked for.
     fn wanted(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(header::ACCEPT);
-        let takes = |kind: &str| accepted.iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains(kind));
+        let takes =
+            |kind: &str| accepted.iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains(kind));
         if takes("text/plain") && !takes("text/event-stream") { Self::Text } else { Self::Events }
     }
 
@@ -176,7 +177,8 @@ impl Telling {
         if let (Some(document), true) = (&is_over, self.was_over) {
             self.is_over = true;
             let duration = document.runtime.map(|seconds| (seconds * 1e3) as u64);
-            return self.last("complete", &value!({ "exit_code": null, "duration_ms": duration, "status": document.status }));
+            return self
+                .last("complete", &value!({ "exit_code": null, "duration_ms": duration, "status": document.status }));
         }
         self.was_over = is_over.is_some();
         (self.shape == Shape::Events).then(|| ": still here\n\n".to_owned())

@@ -114,6 +114,7 @@ impl Api {
             .route("/metrics", get(figures::metrics))
             .route("/api/summary", get(figures::summary))
             .route("/api/task_log", get(task_log::list))
+            .route("/api/tasks/{name}/state", get(task_log::state))
             .route("/api/job_runs", get(runs::list))
             .route("/api/job_runs/{id}", get(runs::show))
             .route("/api/job_runs/{id}/metadata", get(runs::metadata))
@@ -146,5 +147,6 @@ async fn nothing_here() -> Response {
 }
 
 async fn no_such_method() -> Response {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address takes another method").into_response()
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address takes another method")
+        .into_response()
 }

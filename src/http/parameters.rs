@@ -56,9 +56,10 @@ impl Parameters {
     /// How many are wanted at most: from one on.
     pub(super) fn limit(&mut self, most: usize) -> Result<Option<usize>, Refusal> {
         match self.count("limit")? {
-            Some(limit) if limit == 0 || limit > most => {
-                Err(Refusal::parameter("limit", format!("`limit` is {limit}: it must be at least 1 and at most {most}")))
-            }
+            Some(limit) if limit == 0 || limit > most => Err(Refusal::parameter(
+                "limit",
+                format!("`limit` is {limit}: it must be at least 1 and at most {most}"),
+            )),
             limit => Ok(limit),
         }
     }

@@ -18,10 +18,7 @@ pub(super) enum Place {
     /// In our own store, which may be where logs are shipped to.
     Here(Arc<dyn LogStore>),
     /// With a worker that answers at this address.
-    There {
-        worker: String,
-        url: String,
-    },
+    There { worker: String, url: String },
 }
 
 impl Api {

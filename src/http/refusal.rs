@@ -42,7 +42,8 @@ impl Refusal {
     }
 
     pub(super) fn unreachable(worker: &str, why: &str) -> Self {
-        let text = format!("the lines are with worker `{worker}`, {why}, and were not copied from there (log_ship_dest)");
+        let text =
+            format!("the lines are with worker `{worker}`, {why}, and were not copied from there (log_ship_dest)");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "worker_unreachable", text)
     }
 

@@ -1,7 +1,7 @@
 //! Documents of runs: which there are, one of them, how it stands, its attempts; and a run once more.
 
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json as value;
 
@@ -59,7 +59,7 @@ pub(super) async fn attempts(
 pub(super) async fn metadata(
     State(api): State<Api>,
     Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     headers: HeaderMap,
     given: Parameters,
 ) -> Result<Response, Refusal> {
@@ -95,7 +95,9 @@ pub(super) async fn retry(
     if matches!(document.status, Status::Success | Status::Inaction) {
         return refused("the run has ended well");
     }
-    let Some(retry) = &api.0.retry else { return refused("runs cannot be retried here: use `runs retry` of the program") };
+    let Some(retry) = &api.0.retry else {
+        return refused("runs cannot be retried here: use `runs retry` of the program");
+    };
     retry.retry(&id).await?;
     Ok((StatusCode::ACCEPTED, json(&value!({ "run_id": id }))).into_response())
 }

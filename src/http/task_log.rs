@@ -1,12 +1,12 @@
 //! `GET /api/task_log`: lines of the task log. A condition is `field=value`, or `field__op=value`.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::json as value;
 use uuid::Uuid;
 
 use crate::runs::query::Condition;
-use crate::runs::{FilterError, TaskLogQuery};
+use crate::runs::{FilterError, TaskLog, TaskLogQuery};
 
 use super::parameters::Parameters;
 use super::refusal::json;
@@ -38,6 +38,17 @@ pub(super) async fn list(State(api): State<Api>, mut given: Parameters) -> Resul
     let lines = api.stores()?.task_log.query(&query).await?;
     let next = lines.last().filter(|_| lines.len() == limit).map(|line| line.event_id);
     Ok(json(&value!({ "items": lines, "next": next })))
+}
+
+/// `GET /api/tasks/{name}/state`: how a task stands.
+pub(super) async fn state(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    given: Parameters,
+) -> Result<Response, Refusal> {
+    given.nothing_else(&[])?;
+    let log = TaskLog::new(api.stores()?.task_log.clone()).of_task(name);
+    Ok(json(&log.state().await?))
 }
 
 fn told(error: &FilterError) -> String {

@@ -24,7 +24,7 @@ pub struct TaskLogRows {
 }
 
 /// How a task stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct TaskState {
     /// How its newest line leaves it; created, if there is none.

@@ -57,7 +57,8 @@ pub(super) fn problems(settings: &Settings, found: &mut Vec<Problem>) {
     let token = settings.http_token.expose();
     let can_be_sent = token.bytes().all(|byte| byte.is_ascii_graphic());
     if !token.is_empty() && (token.len() < SHORTEST_TOKEN || !can_be_sent) {
-        let text = format!("`http_token` must have at least {SHORTEST_TOKEN} characters, all of them visible ones of ASCII");
+        let text =
+            format!("`http_token` must have at least {SHORTEST_TOKEN} characters, all of them visible ones of ASCII");
         refuse(&["http_token"], text);
     }
     if !settings.api_url.is_empty() && !settings.api_url.starts_with("http://") {

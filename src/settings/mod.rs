@@ -21,9 +21,9 @@ mod url;
 mod validate;
 
 pub(crate) use environment::variable;
+pub use http::Secret;
 #[cfg(feature = "http")]
 pub(crate) use http::address as http_address;
-pub use http::Secret;
 pub(crate) use kinds::{read_duration, read_start, show_duration};
 pub use load::{Loaded, Origin, Overrides, Value, load};
 pub(crate) use names::{Named, check_name};

@@ -43,7 +43,12 @@ mod with {
         }
 
         /// Begins to answer.
-        pub(in crate::worker) async fn show(&mut self, app: &App, handle: Handle, worker: Arc<str>) -> Result<(), Failure> {
+        pub(in crate::worker) async fn show(
+            &mut self,
+            app: &App,
+            handle: Handle,
+            worker: Arc<str>,
+        ) -> Result<(), Failure> {
             let Some(listening) = self.listening.take() else { return Ok(()) };
             tracing::info!(url = listening.url(), "answering HTTP");
             let answering = Answering { worker: Some(worker), retry: None, closing: self.closing.clone() };

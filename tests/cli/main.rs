@@ -10,6 +10,7 @@ mod dead;
 mod feeding;
 mod jobs;
 mod looking;
+mod runs;
 mod shop;
 mod steering;
 mod typed;

@@ -1,0 +1,122 @@
+//! `logs RUN_ID`: what a run printed.
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use futures::StreamExt;
+use serde_json::json;
+
+use crate::error::{Failure, chain};
+use crate::runs::output::{Channel, LogError, LogStore, StreamOptions};
+use crate::runs::{RunId, Status};
+
+use super::ask::{self, Asked, Own, code_of, run_argument, run_id};
+#[cfg(feature = "http")]
+use super::far::{Far, Wanted};
+use super::{End, Host, Out};
+
+pub(super) fn command() -> Command {
+    let number = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u32)).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    Command::new("logs")
+        .about("What a run printed")
+        .arg(run_argument())
+        .arg(flag("follow", "Go on with lines as they are printed, until the run ends").short('f'))
+        .arg(number("tail", "Only the last N lines"))
+        .arg(number("since", "From line N on; the first one is 0"))
+        .arg(flag("stderr", "Warnings and errors, in place of what it says else"))
+        .arg(flag("exit-code", "Exit as the run did, if it has ended"))
+        .arg(ask::url())
+}
+
+/// Which lines are asked for.
+struct Lines<'a> {
+    id: &'a RunId,
+    channel: Channel,
+    options: StreamOptions,
+}
+
+pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<(), End> {
+    let number = |name: &str| matches.get_one::<u32>(name).map(|number| *number as usize);
+    let options = StreamOptions {
+        follow: matches.get_flag("follow"),
+        since_line: number("since").unwrap_or(0),
+        max_lines: None,
+        tail: number("tail"),
+    };
+    let channel = if matches.get_flag("stderr") { Channel::Stderr } else { Channel::Stdout };
+    let id = run_id(matches);
+    let lines = Lines { id: &id, channel, options };
+    let ended = match Asked::by(matches, host)? {
+        #[cfg(feature = "http")]
+        Asked::Far(far) => from_far(&far, &lines, out).await?,
+        Asked::Own(own) => from_own(&own, &lines, host, out).await?,
+    };
+    match ended {
+        Some((exit_code, status)) if matches.get_flag("exit-code") => match code_of(exit_code, status) {
+            0 => Ok(()),
+            code => Err(End::Exit(code)),
+        },
+        _ => Ok(()),
+    }
+}
+
+type Ended = Option<(Option<i32>, Status)>;
+
+fn tell(out: &mut Out, number: usize, text: &str) -> Result<(), End> {
+    match out.is_json() {
+        true => out.object(&json!({ "line": number, "text": text })),
+        // A tabulator moves the cursor as well, but it is what columns are made of.
+        false => out.line(&text.replace('\t', "    ")),
+    }
+}
+
+#[cfg(feature = "http")]
+async fn from_far(far: &Far, lines: &Lines<'_>, out: &mut Out) -> Result<Ended, End> {
+    let StreamOptions { follow, since_line: since, tail, .. } = lines.options;
+    let wanted = Wanted { channel: lines.channel, follow, since, tail };
+    let complete = far.output(lines.id, wanted, |number, text| tell(out, number, text)).await?;
+    Ok(complete.map(|complete| (complete.exit_code, complete.status)))
+}
+
+async fn from_own(own: &Own<'_>, lines: &Lines<'_>, host: &dyn Host, out: &mut Out) -> Result<Ended, End> {
+    if let Some(logs) = own.logs()?
+        && let Some(ended) = from_store(&*logs, lines, out).await?
+    {
+        return Ok(ended);
+    }
+    // They are not here; the document says who has them.
+    let document = own.stores().await?.run_logs.get_run_log_by_id(lines.id, false).await.map_err(ask::failed)?;
+    let not_here = |why: String| Failure::NotFound(format!("the lines of run {} are not here{why}", lines.id));
+    match document.worker.log_url {
+        #[cfg(feature = "http")]
+        Some(url) => from_far(&Far::new(url, host.settings().settings.http_token.clone()), lines, out).await,
+        #[cfg(not(feature = "http"))]
+        Some(url) => {
+            Err(not_here(format!(": worker `{}` has them, see {url}{}", document.worker.id, host.app())).into())
+        }
+        None => {
+            let worker = document.worker.id;
+            let why = format!(
+                ": worker `{worker}` ran it, and answers no HTTP (setting `http`; log_dir says where lines are kept)"
+            );
+            let _ = host;
+            Err(not_here(why).into())
+        }
+    }
+}
+
+/// None if the store has never heard of the run.
+async fn from_store(logs: &dyn LogStore, lines: &Lines<'_>, out: &mut Out) -> Result<Option<Ended>, End> {
+    let failed = |error: LogError| End::Refused(format!("the lines cannot be read: {}", chain(&error)));
+    let mut stream = logs.stream(lines.id, lines.channel, lines.options);
+    while let Some(line) = stream.next().await {
+        match line {
+            Ok(line) => tell(out, line.number, &line.text)?,
+            Err(LogError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let metadata = logs.read_metadata(lines.id).await.map_err(failed)?;
+    Ok(Some(metadata.filter(|metadata| metadata.has_ended()).map(|metadata| (metadata.exit_code, metadata.status))))
+}

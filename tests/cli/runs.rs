@@ -1,0 +1,138 @@
+//! logs, runs and tasks: from the app's own stores, and from a worker over HTTP.
+
+use std::path::Path;
+
+use runnel::App;
+use runnel::runs::output::{Channel, FileLogStore, LogStore, RunMetadata};
+use runnel::runs::{Action, NewRunLog, RunId, RunLog, RunLogStore, Status, Stores, TaskLogEvent, TaskLogRepo};
+
+use crate::shop::{Ran, runnel};
+
+const TOKEN: &str = "canary-canary-canary";
+
+/// Runs in files: `good` that printed, `bad` that failed with code 7, and `mute` whose lines nobody has.
+struct Runs {
+    room: tempfile::TempDir,
+    stores: Stores,
+    logs: FileLogStore,
+}
+
+fn id(text: &str) -> RunId {
+    text.parse().unwrap()
+}
+
+impl Runs {
+    async fn open() -> Self {
+        let room = tempfile::tempdir().unwrap();
+        std::fs::write(
+            room.path().join("runnel.toml"),
+            "[run_log_store]\ntype = \"file-system\"\n[run_log_store.config]\nlog_folder = \"runs\"\n",
+        )
+        .unwrap();
+        let folder = room.path().join("runs");
+        let config = toml::from_str(&format!("log_folder = {:?}", folder.display().to_string())).unwrap();
+        let stores = runnel::runs::open_store("file-system", config).await.unwrap();
+        let logs = FileLogStore::new(room.path().join("lines"));
+        let runs = Self { room, stores, logs };
+        runs.ended("good", Status::Success, None).await;
+        runs.ended("bad", Status::Fail, Some(7)).await;
+        runs.document("mute", Status::Success).await;
+        runs
+    }
+
+    async fn document(&self, run: &str, status: Status) {
+        let log = self.stores.run_logs.create_run_log(NewRunLog::new(id(run), "report")).await.unwrap();
+        self.stores.run_logs.put_run_log(&RunLog { status, ..log }).await.unwrap();
+    }
+
+    async fn ended(&self, run: &str, status: Status, exit_code: Option<i32>) {
+        self.document(run, status).await;
+        let begun = RunMetadata::begun(id(run), "report", 1, "2026-11-22T02:00:00Z".parse().unwrap());
+        self.logs.write_metadata(&id(run), &begun).await.unwrap();
+        let lines = ["zero", "one\x1b[2J", "a\tb"];
+        self.logs.append(&id(run), Channel::Stdout, &lines).await.unwrap();
+        self.logs.append(&id(run), Channel::Stderr, &["oh"]).await.unwrap();
+        let mut ended = begun.ended(status, "2026-11-22T02:00:01Z".parse().unwrap());
+        ended.exit_code = exit_code;
+        self.logs.write_metadata(&id(run), &ended).await.unwrap();
+        let action = if status == Status::Fail { Action::Fail } else { Action::Success };
+        let events = [Action::Run, action].map(|action| TaskLogEvent::new("report", action, id(run)));
+        self.stores.task_log.append(&events).await.unwrap();
+    }
+
+    fn room(&self) -> &Path {
+        self.room.path()
+    }
+
+    /// From its own stores.
+    fn own(&self, arguments: &[&str]) -> Ran {
+        let mut command = runnel(&[&["--app", "shop"], arguments].concat());
+        command.current_dir(self.room()).env("RUNNEL_LOG_DIR", self.room().join("lines"));
+        Ran::of(command.output().unwrap())
+    }
+
+    /// A worker that can be asked.
+    async fn served(&self) -> String {
+        let app = App::bare("shop").redis("memory://").run_logs_in(self.stores.clone()).setting("http_token", TOKEN);
+        let logs = FileLogStore::new(self.room().join("lines"));
+        let routes = app.log_store(logs).connect().await.unwrap().http().await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        url
+    }
+}
+
+fn far(url: &str, arguments: &[&str]) -> Ran {
+    let mut command = runnel(&[&["--app", "shop"], arguments].concat());
+    command.env("RUNNEL_API_URL", url).env("RUNNEL_HTTP_TOKEN", TOKEN);
+    Ran::of(command.output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ways_to_ask_tell_the_same() {
+    let runs = Runs::open().await;
+    let url = runs.served().await;
+    for (arguments, code, told) in [
+        (&["logs", "good"][..], 0, "zero\none\\u{1b}[2J\na    b\n"),
+        (&["logs", "good", "--follow", "--tail", "1"], 0, "a    b\n"),
+        (&["logs", "good", "--since", "1", "--output", "json"], 0, "{\"line\":1,\"text\":\"one\\u001b[2J\"}"),
+        (&["logs", "bad", "--stderr", "--exit-code"], 7, "oh\n"),
+        (&["logs", "good", "--exit-code", "--stderr"], 0, "oh\n"),
+        (&["logs", "unknown"], 3, ""),
+        (&["logs", "mute"], 3, ""),
+        (&["logs", "../x"], 2, ""),
+        (&["runs", "list", "--status", "fail"], 0, "bad"),
+        (&["runs", "list", "--task", "other"], 0, "there are no such runs"),
+        (&["runs", "show", "bad"], 0, "status      FAIL"),
+        (&["runs", "show", "unknown"], 3, ""),
+        (&["tasks", "log", "report", "--action", "fail"], 0, "fail"),
+        (&["tasks", "state", "report"], 0, "fails_in_row    1"),
+    ] {
+        for (way, ran) in [("own", runs.own(arguments)), ("far", far(&url, arguments))] {
+            // Where nobody else could have the lines, a worker that has no address is out of reach, and not gone.
+            let code = if (way, arguments) == ("far", &["logs", "mute"][..]) { 1 } else { code };
+            assert_eq!(ran.code, code, "{way} {arguments:?}: {ran:?}");
+            assert!(ran.out.contains(told), "{way} {arguments:?}: {ran:?}");
+            assert!(!format!("{}{}", ran.out, ran.err).contains('\x1b'), "{way} {arguments:?}: {ran:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_nobody_fails_with_advice() {
+    let runs = Runs::open().await;
+    let url = runs.served().await;
+
+    let nobody = far("http://127.0.0.1:1", &["runs", "list"]);
+    let without_token = Ran::of(runnel(&["--app", "shop", "runs", "list", "--url", &url]).output().unwrap());
+    let https = far("https://127.0.0.1:1", &["runs", "list"]);
+    let memory = Ran::of(runnel(&["--app", "shop", "runs", "list", "--redis-url", "memory://"]).output().unwrap());
+    let retried = far(&url, &["runs", "retry", "good"]);
+
+    assert!(nobody.code == 1 && nobody.err.contains("is a worker running there"), "{nobody:?}");
+    assert!(without_token.code == 1 && without_token.err.contains("http_token"), "{without_token:?}");
+    assert!(https.code == 2 && https.err.contains("api_url"), "{https:?}");
+    assert!(memory.code == 2 && memory.err.contains("--url"), "{memory:?}");
+    assert!(retried.code == 1 && retried.err.contains("has ended well"), "{retried:?}");
+}
