@@ -4,7 +4,7 @@ use std::path::Path;
 
 use runnel::App;
 use runnel::runs::output::{Channel, FileLogStore, LogStore, RunMetadata};
-use runnel::runs::{Action, NewRunLog, RunId, RunLog, RunLogStore, Status, Stores, TaskLogEvent, TaskLogRepo};
+use runnel::runs::{Action, NewRunLog, RunId, RunLog, Status, Stores, TaskLogEvent};
 
 use crate::shop::{Ran, runnel};
 

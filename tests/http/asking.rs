@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use runnel::App;
 use runnel::runs::output::{Channel, LogStore, MemoryLogStore, RunMetadata};
-use runnel::runs::{NewRunLog, RunId, RunLog, RunLogStore, Status, Stores, WorkerRef};
+use runnel::runs::{NewRunLog, RunId, RunLog, Status, Stores, WorkerRef};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,6 +1,6 @@
 //! Documents, the task log, figures: what is answered, and what is refused by name.
 
-use runnel::runs::{Action, Status, Stores, TaskLogEvent, TaskLogRepo};
+use runnel::runs::{Action, Status, Stores, TaskLogEvent};
 
 use crate::asking::{Shop, ask, run_id};
 

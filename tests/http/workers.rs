@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runnel::prelude::*;
 use runnel::runs::output::MemoryLogStore;
-use runnel::runs::{RunLog, RunLogQuery, RunLogStore, Status};
+use runnel::runs::{RunLog, RunLogQuery, Status};
 use tokio::sync::Notify;
 
 use crate::asking::begin;
@@ -79,7 +79,11 @@ async fn an_address_that_is_taken_is_named_with_its_setting() {
 async fn a_worker_without_the_setting_answers_nobody() {
     let mut app = App::bare("shop").redis("memory://").log_store(MemoryLogStore::default());
     let (began, has_begun) = tokio::sync::watch::channel(false);
-    app.task(async move || _ = began.send_replace(true)).name("once");
+    let once = move || {
+        began.send_replace(true);
+        std::future::ready(())
+    };
+    app.task(once).name("once");
     let mut has_begun = has_begun;
     let until = async move { _ = has_begun.wait_for(|begun| *begun).await };
     app.connect().await.unwrap().work_until(until).await.unwrap();
