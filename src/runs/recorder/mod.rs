@@ -250,7 +250,7 @@ impl Recorder {
     /// A run has ended with the future that it was: its end is written beside whatever goes on.
     pub(crate) fn cut(&self, recording: Recording, end: End) {
         // It only fails when the worker is being dropped; then the crash watch writes the end.
-        let _ = self.0.tenancies.send(tenancy::Work::Cut(recording, end));
+        let _ = self.0.tenancies.send(tenancy::Work::Cut(Box::new(recording), end));
     }
 
     /// Writes the whole of a tenancy down, beside the work: it holds nothing up.

@@ -19,7 +19,7 @@ pub(super) enum Work {
     /// A tenancy, from its begin to its end.
     Tenancy(Opened),
     /// The end of a run that was dropped.
-    Cut(Recording, End),
+    Cut(Box<Recording>, End),
 }
 
 pub(super) struct Opened {
@@ -62,7 +62,7 @@ async fn write(shared: Weak<Shared>, work: Work) {
         Work::Tenancy(opened) => opened,
         Work::Cut(recording, end) => {
             let Some(recorder) = shared.upgrade().map(Recorder) else { return };
-            if let Err(refused) = recorder.end(recording, end).await {
+            if let Err(refused) = recorder.end(*recording, end).await {
                 tracing::warn!("{}", refused.why);
             }
             return;
