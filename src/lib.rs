@@ -14,6 +14,36 @@ mod decide;
 mod error;
 pub mod event;
 mod executor;
+#[cfg(feature = "http")]
+mod http;
+// The guide's code blocks, compiled and run by `cargo test --doc`; those of testing need its feature.
+#[cfg(all(doctest, feature = "macros", feature = "testing"))]
+mod guide {
+    #[doc = include_str!("../docs/src/delivery.md")]
+    mod delivery {}
+    #[doc = include_str!("../docs/src/failures.md")]
+    mod failures {}
+    #[doc = include_str!("../docs/src/introduction.md")]
+    mod introduction {}
+    #[doc = include_str!("../docs/src/jobs.md")]
+    mod jobs {}
+    #[doc = include_str!("../docs/src/processors.md")]
+    mod processors {}
+    #[doc = include_str!("../docs/src/production.md")]
+    mod production {}
+    #[doc = include_str!("../docs/src/python.md")]
+    mod python {}
+    #[doc = include_str!("../docs/src/runs.md")]
+    mod runs {}
+    #[doc = include_str!("../docs/src/streams.md")]
+    mod streams {}
+    #[doc = include_str!("../docs/src/testing.md")]
+    mod testing {}
+    #[doc = include_str!("../docs/src/troubleshooting.md")]
+    mod troubleshooting {}
+    #[doc = include_str!("../docs/src/tutorial.md")]
+    mod tutorial {}
+}
 mod in_hand;
 pub mod job;
 mod logs;

@@ -38,7 +38,7 @@ use crate::event::{EventId, Partition};
 use crate::processor::ProcessorSpec;
 use crate::record::Record;
 use crate::runs::Stores;
-use crate::settings::{Overrides, Settings, TaskLogPolicy};
+use crate::settings::{Overrides, Settings};
 use crate::stream::current::{self, Handle};
 use crate::stream::{Bound, Stream, StreamSpec};
 use crate::tasks::{Gate, Tasks};
@@ -46,11 +46,14 @@ use crate::witness::{Sight, Witness};
 use crate::worker::run_log::projector;
 use crate::worker::{Switches, Worker};
 
+mod faults;
 mod fleet;
+mod idle;
 mod outcomes;
 mod runtime;
 mod worker;
 
+pub use crate::broker::memory::{Fault, Operation};
 pub use crate::processor::dead_letter::{Letter, LetterAbout};
 pub use crate::witness::{Fired, Seen, What};
 pub use runtime::{run, run_in_real_time};
@@ -183,7 +186,7 @@ impl TestApp {
     /// A worker by its name.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is none: it was never added, or has crashed or been drained.
     pub fn worker(&mut self, name: &str) -> &mut TestWorker {
         let found = self.workers.iter_mut().find(|worker| worker.name == name);
         found.unwrap_or_else(|| panic!("there is no worker `{name}` in this test"))
@@ -220,46 +223,6 @@ impl TestApp {
     /// Lets time pass.
     pub async fn advance(&self, time: Duration) {
         clock::sleep(time).await;
-    }
-
-    /// Waits until everything that was sent is settled, or lies behind an event at which its partition is stopped. What the
-    /// task log knows by then can be asked for: see [`Self::app`].
-    ///
-    /// # Panics
-    /// After an hour of the test's time, saying what was still waiting.
-    pub async fn until_idle(&self) {
-        let give_up = clock::now() + Duration::from_secs(3600);
-        loop {
-            let waiting = self.waiting().await;
-            if waiting.is_empty() {
-                return;
-            }
-            assert!(clock::now() < give_up, "not idle after an hour:\n{}", waiting.join("\n"));
-            clock::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// What is neither settled nor stopped, a line each.
-    async fn waiting(&self) -> Vec<String> {
-        let mut waiting = Vec::new();
-        // The task log is only written while somebody works: of a fleet that has ended, its last lines stay where they are.
-        let is_written =
-            self.settings.task_log_policy != TaskLogPolicy::Off && self.workers.iter().any(TestWorker::works);
-        let own = is_written.then_some(&self.projector);
-        for processor in self.app.processors.iter().chain(own) {
-            for partition in self.survey(&processor.stream).await {
-                let group = partition.groups.iter().find(|group| group.name == processor.name);
-                let position = group.and_then(|group| group.position).unwrap_or_default();
-                let is_stopped = group.and_then(|group| group.fence.as_ref()).is_some_and(|fence| fence.stop.is_some());
-                if position < partition.last && !is_stopped {
-                    waiting.push(format!(
-                        "  processor `{}` is at {position} in partition {} of stream `{}`, which goes to {}",
-                        processor.name, partition.partition, processor.stream.name, partition.last
-                    ));
-                }
-            }
-        }
-        waiting
     }
 
     async fn survey(&self, stream: &StreamSpec) -> Vec<PartitionSurvey> {

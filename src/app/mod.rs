@@ -222,6 +222,17 @@ impl App {
         self
     }
 
+    /// Answers HTTP at this address while a worker runs: what ran, and what it printed. Sets `http`.
+    ///
+    /// ```
+    /// # use runnel::prelude::*;
+    /// let app = App::bare("shop").http("127.0.0.1:8080");
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn http(self, address: impl Into<String>) -> Self {
+        self.setting("http", address.into())
+    }
+
     /// Where the output of runs goes.
     pub(crate) fn keeping(&self, settings: &Settings) -> Result<Option<Keeping>, Failure> {
         Keeping::of(settings, self.log_store.clone())

@@ -186,7 +186,7 @@ async fn list(next: u16, host: &dyn Host, out: &mut Out) -> Result<(), End> {
                 text(&job.schedule),
                 text(&job.timezone),
                 last,
-                job.next.join("\n"),
+                job.next.join(", "),
                 stopped,
             ]
         }),

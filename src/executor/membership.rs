@@ -3,6 +3,7 @@
 //! Anybody computes the plan from what all can see, and installs it by compare-and-set. A wrong plan costs time, never
 //! safety: the fence alone decides who may.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ pub(super) struct Membership {
     since: Option<UnixMs>,
     /// When a beat was answered, and the server's time in it.
     clock: Option<(Instant, UnixMs)>,
-    stopped: Vec<(Partition, Stop)>,
+    /// What the group was told, as far as we know.
+    stopped: BTreeMap<Partition, Stop>,
 }
 
 /// A plan that should be installed.
@@ -69,7 +71,7 @@ impl Membership {
             generation: None,
             since: None,
             clock: None,
-            stopped: Vec::new(),
+            stopped: BTreeMap::new(),
         }
     }
 
@@ -90,11 +92,12 @@ impl Membership {
 
     /// Takes in the answer to a beat. Says whether it brought another plan, or news of what is stopped.
     pub(super) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) -> bool {
-        let is_news = self.generation != Some(roll.generation) || self.stopped != roll.stopped;
+        let stopped: BTreeMap<_, _> = roll.stopped.iter().cloned().collect();
+        let is_news = self.generation != Some(roll.generation) || self.stopped != stopped;
         self.roster.answered(sent, received, roll);
         self.since = Some(roll.since);
         self.clock = Some((received, roll.now));
-        self.stopped.clone_from(&roll.stopped);
+        self.stopped = stopped;
         if let Some(text) = &roll.plan {
             self.installed(roll.generation, text);
         } else if self.generation != Some(roll.generation) {
@@ -143,12 +146,21 @@ impl Membership {
     pub(super) fn stopped_to_look_at(&self, now: Instant) -> Vec<Partition> {
         let standing = self.roster.standing(now);
         let is_for_us = standing.iter().map(|member| member.name).min() == Some(&*self.me);
-        self.stopped.iter().filter(|_| is_for_us).map(|(partition, _)| *partition).collect()
+        self.stopped.keys().filter(|_| is_for_us).copied().collect()
     }
 
     /// What the group was told about a stopped partition.
     pub(super) fn told_stopped(&self, partition: Partition) -> Option<&Stop> {
-        self.stopped.iter().find(|(p, _)| *p == partition).map(|(_, stop)| stop)
+        self.stopped.get(&partition)
+    }
+
+    /// We tell the group about a stopped partition, or that it is so no more. If that word is lost, the next answered
+    /// beat says otherwise. Until then it is not told again: each word calls everybody, us included, to try once more.
+    pub(super) fn tell_stopped(&mut self, partition: Partition, stop: Option<&Stop>) {
+        match stop {
+            Some(stop) => drop(self.stopped.insert(partition, stop.clone())),
+            None => drop(self.stopped.remove(&partition)),
+        }
     }
 }
 

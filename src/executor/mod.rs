@@ -286,7 +286,7 @@ impl Executor {
                 if self.membership.answered(beaten.sent, beaten.received, &roll) {
                     self.replan(now);
                 }
-                self.contradict_stops();
+                self.doubt_stops(now);
             }
             Err(error) => {
                 self.trouble(&error, "beats");

@@ -208,16 +208,22 @@ impl Executor {
         }
     }
 
-    /// What we own is not stopped, whatever the group was told: that word came late. Without this a plan would take the
-    /// partition from us and give it to nobody.
-    pub(super) fn contradict_stops(&mut self) {
-        let told = self.places.keys().filter(|partition| self.membership.told_stopped(**partition).is_some());
-        let told: Vec<Partition> = told.copied().collect();
-        told.into_iter().for_each(|partition| self.note_stopped(partition, None));
+    /// What we own is not stopped, whatever the group was told: that word came late. Without a contradiction a plan would
+    /// take the partition from us and give it to nobody. But it is the word that may be right, and we that do not know yet:
+    /// whoever was refused for the same mark would tell the group again, and so would we, for ever. So the store is asked
+    /// first, by a renewal; see [`renewed`](Self::renewed).
+    pub(super) fn doubt_stops(&mut self, now: Instant) {
+        let is_doubtful = |(partition, place): (&Partition, &Place)| {
+            self.membership.told_stopped(*partition).is_some() && !place.holding.ledger.lost.is_cancelled()
+        };
+        if self.places.iter().any(is_doubtful) {
+            self.next_renewal = now;
+        }
     }
 
     /// Tells the group, for the next plan.
-    fn note_stopped(&mut self, partition: Partition, stop: Option<Stop>) {
+    pub(super) fn note_stopped(&mut self, partition: Partition, stop: Option<Stop>) {
+        self.membership.tell_stopped(partition, stop.as_ref());
         let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
         self.tasks.start(async move {
             if let Err(error) = broker.note_stopped(&group, partition, stop.as_ref()).await {

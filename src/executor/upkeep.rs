@@ -43,6 +43,9 @@ impl Executor {
             match answer {
                 Ok(Renewed::Ours { entries_read, notes, .. }) => {
                     holding.renewed(sent);
+                    if self.membership.told_stopped(partition).is_some() {
+                        self.note_stopped(partition, None);
+                    }
                     self.tell_notes(partition, &notes);
                     holding.ledger.repaired(entries_read);
                     if notes.iter().any(|note| !matches!(note, Note::Gap { .. })) {

@@ -10,7 +10,7 @@ use crate::codec::AnyCodec;
 use crate::event::EventId;
 use crate::route::Partitioner;
 
-use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl, RunLogFormat, TaskLogPolicy};
+use super::{Durability, ExceptionPolicy, LogFormat, OnFull, RedisUrl, RunLogFormat, Secret, TaskLogPolicy};
 
 /// One kind of value.
 pub(super) trait Kind {
@@ -246,6 +246,21 @@ impl Kind for Text {
     }
     fn show(value: &String) -> String {
         value.clone()
+    }
+}
+
+/// A text that is shown to nobody.
+pub(super) struct Hidden;
+
+impl Kind for Hidden {
+    type Value = Secret;
+    const NAME: &'static str = "text";
+    const EXPECTED: &'static str = "a text";
+    fn read(text: &str) -> Option<Secret> {
+        Some(Secret::new(text))
+    }
+    fn show(value: &Secret) -> String {
+        value.to_string()
     }
 }
 

@@ -239,10 +239,9 @@ const CONFIG: &str = "RUNNEL_CONFIG";
 
 /// Variables with our prefix that are no settings: of the settings file, of tests, and of the record of runs.
 fn is_known(var: &str) -> bool {
-    const OTHERS: [&str; 13] = [
+    const OTHERS: [&str; 11] = [
         CONFIG,
         "RUNNEL_API_URL",
-        "RUNNEL_DEAD_LETTER_SIZE",
         "RUNNEL_HTTP",
         "RUNNEL_LOG_COMPRESS_AFTER_HOURS",
         "RUNNEL_LOG_DIR",
@@ -252,7 +251,6 @@ fn is_known(var: &str) -> bool {
         "RUNNEL_LOG_TTL_DAYS",
         "RUNNEL_RUN_LOG_FORMAT",
         "RUNNEL_RUN_LOG_LEVEL",
-        "RUNNEL_TASK_LOG_POLICY",
     ];
     OTHERS.contains(&var) || ["RUNNEL_TEST_", "RUNNEL_BENCH_"].iter().any(|prefix| var.starts_with(prefix))
 }

@@ -11,6 +11,7 @@ use crate::broker::Start;
 
 mod environment;
 mod file;
+mod http;
 mod kinds;
 mod load;
 mod names;
@@ -20,6 +21,9 @@ mod url;
 mod validate;
 
 pub(crate) use environment::variable;
+#[cfg(feature = "http")]
+pub(crate) use http::address as http_address;
+pub use http::Secret;
 pub(crate) use kinds::{read_duration, read_start, show_duration};
 pub use load::{Loaded, Origin, Overrides, Value, load};
 pub(crate) use names::{Named, check_name};
@@ -190,6 +194,12 @@ pub struct Settings {
     pub run_log_level: String,
     /// How events of runs are kept. Default: text.
     pub run_log_format: RunLogFormat,
+    /// Where the worker answers HTTP: `127.0.0.1:8080`; port 0 is any that is free. Default: nowhere.
+    pub http: String,
+    /// What HTTP requests must bring (`Authorization: Bearer ..`), and what commands bring. Default: nothing.
+    pub http_token: Secret,
+    /// Where commands about runs ask: `http://127.0.0.1:8080`. Default: the app's own stores.
+    pub api_url: String,
     /// Slot groups of a new stream; fixed at its creation. Default: 16.
     pub slot_groups: u32,
     /// Bytes of events a worker reads ahead. Default: 16 MiB.
@@ -248,6 +258,9 @@ impl Default for Settings {
             log_keep_local: true,
             run_log_level: "info".into(),
             run_log_format: RunLogFormat::Text,
+            http: String::new(),
+            http_token: Secret::default(),
+            api_url: String::new(),
             slot_groups: 16,
             prefetch_bytes: 16 << 20,
             decode_limit: 64 << 20,

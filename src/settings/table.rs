@@ -88,6 +88,9 @@ table! {
     log_keep_local: Truth, "whether logs stay here after they were copied";
     run_log_level: Level, "the least level that is kept of a run's events";
     run_log_format: RunLines, "how events of runs are kept";
+    http: Text, "where the worker answers HTTP; nothing: nowhere";
+    http_token: Hidden, "what HTTP requests must bring, and commands bring";
+    api_url: Text, "where commands about runs ask; nothing: the app's own stores";
     slot_groups: Count, "slot groups of a new stream; fixed at its creation";
     prefetch_bytes: Size, "bytes of events a worker reads ahead";
     decode_limit: Size, "the largest value after decompression";

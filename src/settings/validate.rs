@@ -29,6 +29,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<Problem> {
     let mut found = unreadable(settings);
     numbers(settings, &mut found);
     durations(settings, &mut found);
+    super::http::problems(settings, &mut found);
     let mut refuse = |names: &[&'static str], text: String| found.push(Problem { settings: names.to_vec(), text });
 
     if let Some(why) = names::why_no_prefix(&settings.key_prefix) {

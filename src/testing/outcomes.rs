@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::broker::StopKind;
-use crate::event::{EventId, Partition};
+use crate::broker::{StopKind, StreamRef};
+use crate::event::{Entry, EventId, Partition};
+use crate::record::Record;
+use crate::stream::Stream;
 
 use super::{At, Letter, TestApp, What};
 
@@ -40,6 +42,56 @@ impl TestApp {
         self.of(processor, |what| matches!(what, What::Passed))
     }
 
+    /// The records that lie in a stream now, in the order of their events' ids: what a job or a processor has sent.
+    ///
+    /// ```
+    /// # use runnel::prelude::*;
+    /// # use runnel::testing::TestApp;
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    /// struct Invoice { order: u64 }
+    ///
+    /// # runnel::testing::run(async {
+    /// let invoices = Stream::new("invoices", |i: &Invoice| i.order.into());
+    /// let mut app = App::bare("shop");
+    /// let sends = invoices.clone();
+    /// app.task(move || {
+    ///     let sends = sends.clone();
+    ///     async move { sends.send(Invoice { order: 7 }).await.map(|_| ()).map_err(runnel::Error::from) }
+    /// })
+    /// .name("bill");
+    /// let shop = TestApp::start(app).await;
+    /// shop.advance(Duration::from_secs(1)).await;
+    ///
+    /// assert_eq!(shop.sent(&invoices).await, [Invoice { order: 7 }]);
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    /// If the store cannot be asked just now, or something else than such a record lies there.
+    pub async fn sent<R: Record>(&self, stream: &Stream<R>) -> Vec<R> {
+        let declaration = stream.declaration();
+        let codec = declaration.codec(self.handle.default_codec());
+        let outlet = self.handle.outlet(&declaration.spec).await.unwrap_or_else(|problem| panic!("{problem}"));
+        let mut entries = Vec::new();
+        for partition in (0..outlet.stream().partitions).map(Partition) {
+            entries.extend(self.entries(outlet.stream(), partition).await);
+        }
+        entries.sort_by_key(|entry| entry.id);
+        let records = entries.iter().map(|entry| {
+            codec.read(&entry.fields, &self.handle.limits()).unwrap_or_else(|problem| {
+                let (name, id) = (stream.name(), entry.id);
+                panic!("event {id} of stream `{name}` is no such record: {}", crate::error::chain(&problem))
+            })
+        });
+        records.collect()
+    }
+
+    async fn entries(&self, stream: &StreamRef, partition: Partition) -> Vec<Entry> {
+        let broker = self.handle.broker();
+        let entries = broker.range(stream, partition, EventId::ZERO, EventId::MAX, usize::MAX, false).await;
+        entries.unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
     /// What lies in the store of the events that a processor has given up, by partition and in order.
     ///
     /// # Panics
@@ -50,9 +102,7 @@ impl TestApp {
             self.handle.outlet(&self.spec(processor).stream).await.unwrap_or_else(|problem| panic!("{problem}"));
         let dead = Arc::new(outlet.stream().dead_letters());
         for partition in (0..dead.partitions).map(Partition) {
-            let all = (EventId::ZERO, EventId::MAX, usize::MAX);
-            let entries = self.handle.broker().range(&dead, partition, all.0, all.1, all.2, false).await;
-            for entry in entries.unwrap_or_else(|problem| panic!("{problem}")) {
+            for entry in self.entries(&dead, partition).await {
                 letters.push(Letter::read(&entry).unwrap_or_else(|problem| panic!("{problem}")));
             }
         }

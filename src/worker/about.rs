@@ -15,11 +15,14 @@ pub(super) struct About {
     processors: Vec<String>,
     version: String,
     fired: LastFired,
+    /// Where it answers HTTP, if it does.
+    http: Option<String>,
 }
 
 impl About {
-    pub(super) fn of(app: &App, processors: Vec<String>, fired: LastFired) -> Self {
-        Self { started: clock::wall(), processors, version: app.version.clone(), fired }
+    pub(super) fn of(app: &App, processors: Vec<String>, fired: LastFired, http: Option<&str>) -> Self {
+        let http = http.map(str::to_owned);
+        Self { started: clock::wall(), processors, version: app.version.clone(), fired, http }
     }
 
     /// As JSON.
@@ -32,6 +35,7 @@ impl About {
             "started": self.started,
             "processors": self.processors,
             "jobs": self.fired.all(),
+            "http": self.http,
         })
         .to_string()
     }

@@ -117,6 +117,22 @@ impl Connected {
         }
     }
 
+    /// What this app has run and what it printed, to be answered over HTTP: routes to nest into those of another program.
+    /// They ask for setting `http_token`, if that is set; else they answer this machine alone.
+    ///
+    /// ```no_run
+    /// # use runnel::prelude::*;
+    /// # async fn routes() -> runnel::Result<axum::Router> {
+    /// let shop = App::bare("shop").connect().await?;
+    /// let routes = axum::Router::new().nest("/runnel", shop.http().await?);
+    /// # Ok(routes) }
+    /// ```
+    #[cfg(feature = "http")]
+    pub async fn http(&self) -> Result<axum::Router, Failure> {
+        let api = crate::http::Api::of(&self.app, self.connection.handle.clone(), crate::http::Answering::default());
+        Ok(api.await?.router())
+    }
+
     /// Removes everything of this app under its key prefix, and answers how many keys that were. For examples and tests,
     /// which use a prefix of their own.
     pub async fn erase(&self) -> Result<u64, Failure> {

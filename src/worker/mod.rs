@@ -26,6 +26,7 @@ mod about;
 mod check;
 mod crash_watch;
 mod embed;
+mod face;
 pub(crate) mod jobs;
 mod leader;
 pub(crate) mod replay;
@@ -35,6 +36,7 @@ pub(crate) mod serve;
 mod shutdown;
 
 use about::{About, announce};
+use face::Face;
 use jobs::Jobs;
 use jobs::run::{LastFired, Runs};
 use leader::Leader;
@@ -121,10 +123,12 @@ impl Worker {
         let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
         let names = processors.iter().map(|spec| spec.name.clone()).collect();
         let fired = LastFired::default();
-        let about = About::of(&self.app, names, fired.clone());
+        let mut face = Face::open(settings, &self.gate).await?;
+        let about = About::of(&self.app, names, fired.clone(), face.url());
         let server_clock = self.join(&about).await?;
         let keeping = self.app.keeping(settings)?;
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
+        recorder.found_at(face.url());
         let mut writes = Tasks::behind(&self.gate);
         writes.start(writing);
         let around = Surroundings {
@@ -180,6 +184,7 @@ impl Worker {
             beside.start(company(make(), self.handle.clone()));
         }
 
+        face.show(&self.app, self.handle.clone(), self.name.clone()).await?;
         let mut halted: Option<String> = None;
         let mut defect = None;
         while !tasks.is_empty() {
@@ -211,6 +216,7 @@ impl Worker {
         if let Some(keeping) = keeping {
             keeping.flush(GOODBYE).await;
         }
+        face.close().await;
         // Safe to drop: who is not told will notice.
         tokio::select! {
             _ = self.handle.broker().depart(&self.name) => {}

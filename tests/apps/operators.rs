@@ -1,10 +1,11 @@
 //! What operators do: pause, resume, skip, reset; and that nothing else stops a partition.
 
-use runnel::broker::{Broker, Intervention, Start, Stop, StopKind};
+use runnel::broker::memory::{Fault, Faults, Operation};
+use runnel::broker::{Broker, Intervention, Source, Start, Stop, StopKind};
 use runnel::prelude::*;
-use runnel::testing::TestApp;
+use runnel::testing::{TestApp, takes};
 
-use super::shop::{Order, SECOND, eventually, orders, orders_of_one, starts};
+use super::shop::{MS, Order, SECOND, eventually, order, orders, orders_of_one, starts};
 
 /// An app in which the fourth order fails, for as long as it is not the second try of a new owner.
 async fn with_a_bad_order() -> (TestApp, Stream<Order>, Vec<EventId>, Partition) {
@@ -116,4 +117,61 @@ async fn a_late_word_of_a_stop_does_not_keep_a_partition_from_everybody() {
     shop.advance(SECOND).await;
 
     assert_eq!(shop.settled("billing").len(), 6, "its owner knows better");
+}
+
+/// How often the group of a processor was called together so far, the last 256 times of it.
+async fn rings(shop: &TestApp, processor: &str) -> usize {
+    let group = shop.place(processor, Partition(0)).await.group;
+    shop.memory().connect().read(&Source::Bell(group), EventId::ZERO, 256, false).await.unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_owner_of_a_paused_partition_does_not_argue_with_the_worker_that_is_to_have_it() {
+    // One worker is busy with every partition, and another one has come to take some of them over.
+    let orders = orders();
+    let mut app = App::bare("shop");
+    app.processor(&orders, async |_: Order| takes(8 * SECOND).await).name("billing");
+    let mut shop = TestApp::start(app).await;
+    shop.send_all(&orders, ["a", "b", "c", "d", "e", "f", "g", "h"].map(|customer| order(customer, 1))).await;
+    eventually(&shop, "it works on every partition", |shop| shop.seen().len() == 4).await;
+    shop.add_worker("worker-2").await;
+    // An argument takes time, else the clock would stand still over it.
+    for worker in shop.workers() {
+        worker.link().set_faults(Faults { delay: MS..=MS, ..Faults::default() });
+    }
+    shop.advance(100 * MS).await;
+    let before = rings(&shop, "billing").await;
+
+    for partition in 0..4 {
+        shop.intervene("billing", Partition(partition), Intervention::Pause).await;
+    }
+    shop.advance(2 * SECOND).await;
+
+    // Each pause, and the word of each partition that one of them was refused.
+    let after = rings(&shop, "billing").await;
+    assert!(after - before <= 4 * 3, "{} calls for 4 pauses", after - before);
+    for partition in 0..4 {
+        shop.intervene("billing", Partition(partition), Intervention::Resume).await;
+    }
+    shop.until_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_not_answered_says_once_that_a_partition_is_stopped() {
+    let orders = orders();
+    let mut app = App::bare("shop");
+    app.processor(&orders, async |_: Order| {}).name("billing");
+    let mut shop = TestApp::start(app).await;
+    shop.advance(SECOND).await;
+    let link = shop.worker("worker-1").link().clone();
+    link.set_faults(Faults { delay: MS..=MS, ..Faults::default() });
+    (0..30).for_each(|_| link.next_fault(Operation::Beat, Fault::LostRequest));
+    let before = rings(&shop, "billing").await;
+
+    shop.intervene("billing", Partition(0), Intervention::Pause).await;
+    // It finds out with its next renewal, and hears of nothing else.
+    shop.advance(8 * SECOND).await;
+
+    let after = rings(&shop, "billing").await;
+    assert!(after - before <= 3, "{} calls for 1 pause", after - before);
 }

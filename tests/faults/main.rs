@@ -9,6 +9,7 @@ mod jobs;
 mod lab;
 mod meddling;
 mod outages;
+mod poison;
 mod roster;
 #[path = "../support/mod.rs"]
 mod support;

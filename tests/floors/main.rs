@@ -3,6 +3,7 @@
 //!
 //! [`rules`] is the drawing. Files are read as text, so that what is compiled only under some feature is checked too.
 
+mod guide;
 mod rules;
 mod source;
 

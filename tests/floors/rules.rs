@@ -19,10 +19,12 @@ pub const FLOORS: &[&[&str]] = &[
     &["job"],
     &["runner"],
     &["app", "executor"],
+    // A face, and below the worker all the same: a worker opens it, and the command line asks it.
+    &["http"],
     &["worker"],
-    &["testing", "cli", "http"],
+    &["testing", "cli"],
     // What the macros' output names, programs, and the facade.
-    &["private", "bin", "architecture", "prelude", "lib"],
+    &["private", "bin", "architecture", "guide", "prelude", "lib"],
 ];
 
 /// Names of higher floors that a file may use all the same: file or folder, beginning of the path, reason.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use runnel::prelude::*;
 use runnel::testing::takes;
-use runnel::{Middleware, Next, Outcome, Unit, async_trait};
+use runnel::{Delivery, Middleware, Missed, Next, Outcome, Unit, async_trait};
 
 use super::draw::{Draw, Drawn, Style, Work, millis, work};
 use super::facts::Heard;
+use super::fleet::{AT_LEAST_ONCE, AT_MOST_ONCE, EVERY};
 use super::world::PARTITIONS;
 
 /// What is sent: its number says in which order.
@@ -70,12 +71,27 @@ pub fn declare(draw: &Draw) -> (App, Stream<Order>, Arc<Shared>) {
         .setting("default_commit_linger", text(draw.linger))
         .setting("default_prefetch_count", draw.prefetch.to_string())
         .setting("default_grace_period", "30s")
-        // It would be a second stream beside the one that is looked at.
-        .setting("task_log_policy", "off");
+        .setting("leadership_poll_interval", "500ms")
+        .setting("task_log_policy", if draw.is_recorded { "quarantine" } else { "off" });
     for processor in &draw.processors {
         declare_processor(&mut app, &orders, processor, shared.clone());
     }
+    if draw.has_jobs {
+        declare_jobs(&mut app);
+    }
     (app, orders, shared)
+}
+
+/// Jobs of the leader, each at its work when the next instant comes, now and then.
+fn declare_jobs(app: &mut App) {
+    for (name, delivery) in [(AT_MOST_ONCE, Delivery::AtMostOnce), (AT_LEAST_ONCE, Delivery::AtLeastOnce)] {
+        let job = app.crontab(format!("*/{EVERY} * * * * *"), async |run: RunContext| {
+            takes(millis(run.instant().map_or(0, |instant| instant.timestamp().cast_unsigned() % 7) * 400)).await;
+        });
+        job.name(name).on_leader().missed(Missed::All(60)).delivery(delivery);
+    }
+    app.timer(millis(700), async || takes(millis(100)).await).name("timer").on_leader();
+    app.task(async || takes(millis(2_000)).await).name("task").on_leader();
 }
 
 fn declare_processor(app: &mut App, orders: &Stream<Order>, drawn: &Drawn, shared: Arc<Shared>) {

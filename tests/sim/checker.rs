@@ -10,6 +10,7 @@
 //! - C6 a commit stores a letter for each event that it passes and that its owner gave up as a dead letter, and for no
 //!   other: so there is one of each.
 //! - C9 nothing is trimmed that some processor has not settled. Plans are replaced one after the other.
+//! - C8 and C11, of jobs and of what is written down of runs: see [`fleet`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ use runnel::EventId;
 
 use super::books::Books;
 use super::facts::{Fact, Hand, Place, Story};
+use super::fleet;
 
 /// What is wrong with a story; nothing, if it is true to the promises.
 pub fn check(story: &Story) -> Vec<String> {
@@ -40,6 +42,7 @@ pub fn check(story: &Story) -> Vec<String> {
         checker.take(fact);
     }
     checker.end();
+    checker.problems.extend(fleet::check(story));
     checker.problems
 }
 

@@ -220,3 +220,18 @@ fn a_trim_beyond_a_processor_is_told() {
         true
     });
 }
+
+#[test]
+fn an_instant_that_runs_twice_or_unclaimed_is_told() {
+    unnoticed("doubled instants", doubles(|fact| matches!(fact, Fact::Fired { .. })));
+    unnoticed("dropped claims", drops(|fact| matches!(fact, Fact::Claimed { .. })));
+    unnoticed("dropped closings", drops(|fact| matches!(fact, Fact::Closed { .. })));
+}
+
+#[test]
+fn a_run_that_begins_or_ends_never_or_twice_is_told() {
+    unnoticed("dropped begins", drops(|fact| matches!(fact, Fact::RunBegun { .. })));
+    unnoticed("doubled begins", doubles(|fact| matches!(fact, Fact::RunBegun { .. })));
+    unnoticed("dropped ends", drops(|fact| matches!(fact, Fact::RunEnded { .. })));
+    unnoticed("doubled ends", doubles(|fact| matches!(fact, Fact::RunEnded { .. })));
+}

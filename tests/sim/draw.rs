@@ -19,6 +19,8 @@ pub enum Climate {
     Server,
     /// Operators pause, resume, skip and reset.
     Operators,
+    /// There are jobs of the fleet, whose leaders crash, stand still and are cut off, and the server's clock jumps.
+    Leaders,
     /// All of it.
     Everything,
 }
@@ -61,6 +63,10 @@ pub struct Draw {
     pub faults: Faults,
     /// Somebody else has read the partitions before, with consumers.
     pub is_migrated: bool,
+    /// The app has jobs, too.
+    pub has_jobs: bool,
+    /// What it runs is written down.
+    pub is_recorded: bool,
 }
 
 pub fn millis(ms: u64) -> Duration {
@@ -71,7 +77,7 @@ impl Draw {
     pub fn of(seed: u64) -> Self {
         let mut chance = Rng::with_seed(seed);
         use Climate::*;
-        let climate = [Calm, Crashes, Network, Server, Everything, Calm, Crashes, Server, Operators, Everything];
+        let climate = [Calm, Crashes, Network, Server, Everything, Calm, Leaders, Server, Operators, Everything];
         let climate = climate[(seed % 10) as usize];
         let pick = |chance: &mut Rng, of: &[u64]| millis(of[chance.usize(..of.len())]);
         let processors = ["first", "second"].into_iter().take(chance.usize(1..=2));
@@ -86,6 +92,9 @@ impl Draw {
             prefetch: [1, 4, 64][chance.usize(..3)],
             faults: climate.faults(&mut chance),
             is_migrated: chance.u8(..8) == 0 && matches!(climate, Calm | Crashes | Network),
+            has_jobs: climate == Leaders || (climate == Calm && seed % 4 == 0),
+            // Some of every climate: it doubles what there is to do.
+            is_recorded: seed % 3 == 0,
         }
     }
 }
@@ -111,7 +120,7 @@ impl Climate {
         match self {
             Self::Calm | Self::Crashes | Self::Operators => Faults { seed, ..Faults::default() },
             Self::Server => Faults { seed, delay: Duration::ZERO..=millis(chance.u64(0..3)), ..Faults::default() },
-            Self::Network | Self::Everything => Faults {
+            Self::Network | Self::Everything | Self::Leaders => Faults {
                 seed,
                 lost_requests: share(chance),
                 lost_replies: share(chance),
@@ -143,6 +152,7 @@ impl Climate {
                 MoveGroup,
                 ForeignRead,
             ],
+            Self::Leaders => &[Join, Drain, CrashLeader, CrashLeader, PauseLeader, CutLeader, Crash, ClockJump],
             Self::Operators => &[Join, Drain, OperatorPause, OperatorResume, OperatorSkip, OperatorReset],
             Self::Everything => &[
                 Join,
@@ -175,6 +185,9 @@ pub enum Peril {
     Crash,
     Pause,
     Cut,
+    CrashLeader,
+    PauseLeader,
+    CutLeader,
     Restart,
     Replicate,
     FailOver,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use runnel::broker::memory::Step;
+use runnel::broker::{ClaimKind, Claimed};
 use runnel::event::Fields;
 use runnel::testing::{Moment, TestApp, What};
 use runnel::{EventId, Partition};
@@ -92,6 +93,29 @@ pub enum Fact {
     RolledBack {
         steps: usize,
     },
+    // What the fleet did: instants in milliseconds.
+    /// A leader may run an instant, in this term of its.
+    Claimed {
+        job: String,
+        instant: u64,
+        term: u64,
+    },
+    /// It runs it.
+    Fired {
+        job: String,
+        instant: u64,
+        term: u64,
+    },
+    Closed {
+        job: String,
+        instant: u64,
+    },
+    RunBegun {
+        run_id: String,
+    },
+    RunEnded {
+        run_id: String,
+    },
     /// A step without meaning for the checker. It counts all the same.
     Other,
 }
@@ -129,6 +153,13 @@ pub fn facts(app: &TestApp, heard: Vec<Heard>) -> Vec<Fact> {
                 _ => None,
             }
         }
+        Moment::Fired(fired) => match (fired.instant, fired.term, fired.outcome) {
+            (Some(instant), Some(term), None) => {
+                let instant = instant.timestamp_millis().cast_unsigned();
+                Some(Fact::Fired { job: fired.job.to_string(), instant, term })
+            }
+            _ => None,
+        },
         _ => None,
     };
     app.timeline().into_iter().filter_map(of_moment).collect()
@@ -165,6 +196,12 @@ fn of_step(step: Step) -> Fact {
         Step::Planned { processor, expected, generation, .. } => Fact::Planned { processor, expected, generation },
         Step::TailLost { partition: Partition(partition), ids, .. } => Fact::TailLost { partition, ids },
         Step::RolledBack { steps, .. } => Fact::RolledBack { steps },
+        Step::Claimed { job, instant, term, kind, answer: Claimed::Ours { .. }, .. } if kind != ClaimKind::Base => {
+            Fact::Claimed { job, instant, term: term.0 }
+        }
+        Step::Closed { job, instant, .. } => Fact::Closed { job, instant },
+        Step::RunBegun { run_id, .. } => Fact::RunBegun { run_id },
+        Step::RunEnded { run_id, .. } => Fact::RunEnded { run_id },
         _ => Fact::Other,
     }
 }
@@ -189,6 +226,8 @@ pub struct Story {
     pub has_strangers: bool,
     /// Nothing went wrong in it but failing events: nobody may lose a place, and nothing may be repeated.
     pub is_calm: bool,
+    /// What was asked may be done once more, or for the first time, when nobody waits for it any more.
+    pub has_late_requests: bool,
     /// How long a lease lasts at least, in the server's milliseconds; unknown where its clock has jumped.
     pub lease_ms: Option<u64>,
 }

@@ -16,6 +16,8 @@ mod checker;
 mod damage;
 mod draw;
 mod facts;
+mod fleet;
+mod patience;
 mod world;
 
 use draw::Draw;
@@ -68,7 +70,8 @@ fn replay(seed: u64) {
     let draw = Draw::of(seed);
     println!("{draw:#?}");
     let filter = tracing_subscriber::EnvFilter::new("runnel=debug");
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time().with_test_writer().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_timer(patience::Clock);
+    log.with_test_writer().init();
     let (story, mut problems) = tell(&draw);
     story.facts.iter().for_each(|fact| println!("{fact:?}"));
     problems.extend(checker::check(&story));

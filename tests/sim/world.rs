@@ -14,6 +14,7 @@ use runnel::testing::TestApp;
 use super::app::{self, Order, Shared};
 use super::draw::{Climate, Draw, Peril, millis};
 use super::facts::{Story, facts};
+use super::patience;
 
 pub const PARTITIONS: u32 = 4;
 
@@ -22,24 +23,7 @@ pub async fn run(draw: &Draw) -> (Story, Vec<String>) {
     // What the engine draws for itself is drawn on this thread.
     fastrand::seed(draw.seed);
     let mut world = World::build(draw).await;
-    if draw.is_migrated {
-        world.be_used_by_others().await;
-    }
-    for _ in 0..draw.workers {
-        world.join().await;
-    }
-    for _ in 0..draw.rounds {
-        world.send().await;
-        if world.chance.u8(..3) == 0 {
-            let perils = draw.climate.perils();
-            let peril = perils[world.chance.usize(..perils.len())];
-            world.befall(peril).await;
-        }
-        let time = millis(world.chance.u64(0..400));
-        world.app.advance(time).await;
-        world.tend().await;
-    }
-    let problems = world.peace().await;
+    let problems = patience::within_limits(world.live()).await.unwrap_or_else(|restless| vec![restless]);
     (world.story(), problems)
 }
 
@@ -89,6 +73,29 @@ impl<'a> World<'a> {
             clock_jumped: false,
             has_strangers: false,
         }
+    }
+
+    /// Everything that happens, from the first worker to the last; what is wrong with the end of it.
+    async fn live(&mut self) -> Vec<String> {
+        let draw = self.draw;
+        if draw.is_migrated {
+            self.be_used_by_others().await;
+        }
+        for _ in 0..draw.workers {
+            self.join().await;
+        }
+        for _ in 0..draw.rounds {
+            self.send().await;
+            if self.chance.u8(..3) == 0 {
+                let perils = draw.climate.perils();
+                let peril = perils[self.chance.usize(..perils.len())];
+                self.befall(peril).await;
+            }
+            let time = millis(self.chance.u64(0..400));
+            self.app.advance(time).await;
+            self.tend().await;
+        }
+        self.peace().await
     }
 
     /// Sends a few events, one after another.
@@ -142,19 +149,23 @@ impl<'a> World<'a> {
     // --- perils ------------------------------------------------------------------------------------------------------
 
     async fn befall(&mut self, peril: Peril) {
-        let Some(name) = self.any_worker() else { return };
+        let Some(mut name) = self.any_worker() else { return };
+        if matches!(peril, Peril::CrashLeader | Peril::PauseLeader | Peril::CutLeader) {
+            let leader = self.app.leader().await.filter(|leader| self.app.workers().iter().any(|w| w.name() == leader));
+            name = leader.unwrap_or(name);
+        }
         let place = self.any_place();
         let for_long = self.draw.lock_expiry * self.chance.u32(1..=25) / 10;
         match peril {
             Peril::Join if self.app.workers().len() < 5 => self.join().await,
             Peril::Join => {}
             Peril::Drain => self.app.worker(&name).tell_to_drain(),
-            Peril::Crash => self.app.crash(&name),
-            Peril::Pause => {
+            Peril::Crash | Peril::CrashLeader => self.app.crash(&name),
+            Peril::Pause | Peril::PauseLeader => {
                 self.app.worker(&name).pause(true);
                 self.undo.push((clock::now() + for_long, name));
             }
-            Peril::Cut => {
+            Peril::Cut | Peril::CutLeader => {
                 self.app.worker(&name).link().cut();
                 self.undo.push((clock::now() + for_long, name));
             }
@@ -376,6 +387,7 @@ impl<'a> World<'a> {
             settled_before: self.settled_before,
             has_strangers: self.has_strangers,
             is_calm: self.draw.climate == Climate::Calm,
+            has_late_requests: self.draw.faults.late_requests + self.draw.faults.duplicates > 0.0,
             lease_ms: (!self.clock_jumped).then_some(self.draw.lock_expiry.as_millis() as u64),
         }
     }

@@ -1,22 +1,21 @@
 //! What this binary does when it is started as a child of its own tests: it writes, for ever or once.
 
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use runnel::runs::{Parameter, Parameters, RunLogStore, StepLog, open_store};
 
-use crate::{files, parallel};
+use crate::parallel;
 
 const ROLE: &str = "STORES_CHILD_ROLE";
 const STORE: &str = "STORES_CHILD_STORE";
-const FOLDER: &str = "STORES_CHILD_FOLDER";
+const CONFIG: &str = "STORES_CHILD_CONFIG";
 
 /// Starts a child.
-pub fn start(role: &str, store: &str, folder: &Path) -> Child {
+pub fn start(role: &str, store: &str, config: &toml::Table) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child::does_what_its_parent_wants", "--nocapture"]);
-    command.env(ROLE, role).env(STORE, store).env(FOLDER, folder);
+    command.env(ROLE, role).env(STORE, store).env(CONFIG, config.to_string());
     command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
 }
 
@@ -25,8 +24,8 @@ pub fn start(role: &str, store: &str, folder: &Path) -> Child {
 #[allow(clippy::disallowed_methods, reason = "the parent says by variables what the child is to do")]
 async fn does_what_its_parent_wants() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
-    let store = open_store(&std::env::var(STORE).unwrap(), files::config_at(&folder)).await.unwrap().run_logs;
+    let config = std::env::var(CONFIG).unwrap().parse().unwrap();
+    let store = open_store(&std::env::var(STORE).unwrap(), config).await.unwrap().run_logs;
     match role.as_str() {
         "write-for-ever" => write_for_ever(store).await,
         writer => {

@@ -1,6 +1,5 @@
 //! Stores in folders.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use runnel::runs::stores::{ChunkedFs, CsvRepo, FileSystem};
@@ -8,11 +7,7 @@ use runnel::runs::{Stores, open_store};
 use tempfile::TempDir;
 
 pub fn config(of: &TempDir) -> toml::Table {
-    config_at(of.path())
-}
-
-pub fn config_at(folder: &Path) -> toml::Table {
-    toml::Table::from_iter([("log_folder".to_owned(), folder.to_str().unwrap().into())])
+    toml::Table::from_iter([("log_folder".to_owned(), of.path().to_str().unwrap().into())])
 }
 
 async fn opened(name: &str) -> (Stores, TempDir) {

@@ -11,7 +11,16 @@ mod documents;
 mod files;
 mod lines;
 mod parallel;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod processes;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "postgres")]
+#[path = "../support/mod.rs"]
+mod support;
 mod wrapped;
 
 use std::sync::Arc;
@@ -51,6 +60,21 @@ macro_rules! all_of_lines {
     };
 }
 
+/// Questions to databases, each to an empty one.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! all_of_sql {
+    ($open:expr) => {
+        crate::suite! { $open, sql:
+            names_that_columns_refuse_are_kept_and_found
+            what_columns_cannot_answer_is_answered_all_the_same
+            documents_are_ordered_by_the_bytes_of_their_ids
+            times_between_microseconds_are_told_apart
+            a_change_that_fails_or_takes_away_is_kept_as_it_is_said
+            runs_that_have_not_ended_are_found_among_many_lines
+        }
+    };
+}
+
 macro_rules! suite {
     ($open:expr, $part:ident: $($test:ident)*) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,6 +85,8 @@ macro_rules! suite {
     )* };
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use all_of_sql;
 pub(crate) use {all_of_documents, all_of_lines, suite};
 
 mod memory {

@@ -7,15 +7,14 @@ use runnel::runs::{NewRunLog, open_store};
 use crate::{child, files, parallel};
 
 /// Kills a writer again and again, each time a little later in its work, and reads what it left.
-async fn survives_kills(store: &str) {
-    let folder = tempfile::tempdir().unwrap();
+async fn survives_kills(store: &str, config: toml::Table) {
     let run = "r".parse().unwrap();
-    let open = async || open_store(store, files::config(&folder)).await.unwrap().run_logs;
+    let open = async || open_store(store, config.clone()).await.unwrap().run_logs;
     open().await.create_run_log(NewRunLog::new("r".parse().unwrap(), "load")).await.unwrap();
     let mut before = 0;
 
     for round in 0..20u64 {
-        let mut writer = child::start("write-for-ever", store, folder.path());
+        let mut writer = child::start("write-for-ever", store, &config);
         let mut written = writer.stdout.take().unwrap();
         let mut dots = 0;
         let mut byte = [0];
@@ -37,26 +36,58 @@ async fn survives_kills(store: &str) {
     }
 }
 
+async fn lose_nothing_together(store: &str, config: toml::Table) {
+    let opened = open_store(store, config.clone()).await.unwrap().run_logs;
+    opened.create_run_log(NewRunLog::new("r".parse().unwrap(), "load")).await.unwrap();
+
+    let mut writers = ["a", "b"].map(|name| child::start(name, store, &config));
+    for writer in &mut writers {
+        assert!(writer.wait().unwrap().success());
+    }
+
+    parallel::check(&opened, "r", 128).await;
+}
+
 #[tokio::test]
 async fn a_killed_writer_leaves_a_readable_document_in_one_file() {
-    survives_kills("file-system").await;
+    let folder = tempfile::tempdir().unwrap();
+    survives_kills("file-system", files::config(&folder)).await;
 }
 
 #[tokio::test]
 async fn a_killed_writer_leaves_readable_documents_in_chunks() {
-    survives_kills("chunked-fs").await;
+    let folder = tempfile::tempdir().unwrap();
+    survives_kills("chunked-fs", files::config(&folder)).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_killed_writer_leaves_readable_documents_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    survives_kills("sqlite", crate::sqlite::config(&folder)).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_killed_writer_leaves_readable_documents_in_postgres() {
+    survives_kills("postgres", crate::postgres::config()).await;
 }
 
 #[tokio::test]
 async fn two_processes_with_64_writers_each_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open_store("chunked-fs", files::config(&folder)).await.unwrap().run_logs;
-    store.create_run_log(NewRunLog::new("r".parse().unwrap(), "load")).await.unwrap();
+    lose_nothing_together("chunked-fs", files::config(&folder)).await;
+}
 
-    let mut writers = ["a", "b"].map(|name| child::start(name, "chunked-fs", folder.path()));
-    for writer in &mut writers {
-        assert!(writer.wait().unwrap().success());
-    }
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn two_processes_with_64_writers_each_lose_nothing_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    lose_nothing_together("sqlite", crate::sqlite::config(&folder)).await;
+}
 
-    parallel::check(&store, "r", 128).await;
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn two_processes_with_64_writers_each_lose_nothing_in_postgres() {
+    lose_nothing_together("postgres", crate::postgres::config()).await;
 }

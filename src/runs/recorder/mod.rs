@@ -5,7 +5,7 @@
 //! it only says, by the setting `task_log_policy`, whether a run that cannot be written down may start.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -54,6 +54,8 @@ struct Shared {
     policy: TaskLogPolicy,
     spool: mpsc::UnboundedSender<Ending>,
     tenancies: mpsc::UnboundedSender<tenancy::Work>,
+    /// Where the output of this worker's runs is served.
+    log_url: OnceLock<String>,
     /// Ends of each task that are not written yet.
     unwritten: Mutex<BTreeMap<Arc<str>, usize>>,
 }
@@ -146,6 +148,7 @@ impl Recorder {
             policy,
             spool,
             tenancies,
+            log_url: OnceLock::new(),
             unwritten: Mutex::default(),
         };
         let recorder = Self(Arc::new(shared));
@@ -161,10 +164,17 @@ impl Recorder {
         &self.0.author.clock
     }
 
+    /// Says with each run that begins where its output is served. The first word holds.
+    pub(crate) fn found_at(&self, url: Option<&str>) {
+        url.map(|url| self.0.log_url.set(url.to_owned()));
+    }
+
     /// A run begins, if it can be written down or need not be.
     pub(crate) async fn begin(&self, beginning: Beginning) -> Result<Recording, Refused> {
         let (began, started) = (clock::now(), self.0.author.time());
-        let event = self.0.author.begin(&beginning, started);
+        let mut event = self.0.author.begin(&beginning, started);
+        let log_url = self.0.log_url.get().map(|url| (TaskLogEvent::LOG_URL.to_owned(), url.as_str().into()));
+        event.extra.extend(log_url);
         if self.0.policy == TaskLogPolicy::Off {
             return Ok(Recording { run: event, open: None, began, started });
         }

@@ -34,6 +34,12 @@ impl Documents {
     }
 }
 
+/// How the bytes of a document are to be read, in a word.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn encoding(bytes: &[u8]) -> &'static str {
+    if bytes.starts_with(&GZIP) { "gzip" } else { "json" }
+}
+
 /// Reads a document; `location` is for the error.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], location: impl FnOnce() -> String) -> Result<T, StoreError> {
     let plain = if bytes.starts_with(&GZIP) { decompressed(bytes) } else { Ok(bytes.into()) };

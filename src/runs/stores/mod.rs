@@ -11,6 +11,8 @@ mod files;
 mod memory;
 mod registry;
 mod settings;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod summary;
 mod tuned;
 
@@ -33,6 +35,8 @@ pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
 pub use registry::{StoreRegistry, Stores, open_store};
 pub use settings::{StoreSettings, TaskLogRepoName};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::{SqlSettings, SqlStore};
 pub use summary::StoreSummary;
 
 /// A change of a document, which says whether it changed anything. A store may call it again with a newer document.

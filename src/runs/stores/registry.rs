@@ -17,6 +17,8 @@ use super::files::TaskFiles;
 use super::settings::{StoreSettings, TaskLogRepoSettings, read, split};
 use super::tuned::Tuned;
 use super::{Batched, Cached, ChunkedFs, CsvRepo, FileSystem, MemoryStore, RunLogStore, StoreError, TaskLogRepo};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::{SqlSettings, SqlStore};
 use crate::nearest::did_you_mean;
 
 /// Where documents and lines are kept.
@@ -103,6 +105,14 @@ impl Default for StoreRegistry {
             let store = ChunkedFs::open(&at.log_folder)?.compression(settings.enable_compression);
             Ok(Stores { run_logs: Arc::new(store), task_log: Arc::new(TaskFiles::open(&at.log_folder)?) })
         });
+        #[cfg(feature = "sqlite")]
+        registry.add(SqlStore::SQLITE, async |own: SqlSettings, settings: StoreSettings| {
+            Ok(Stores::both(SqlStore::sqlite(own).await?.compression(settings.enable_compression)))
+        });
+        #[cfg(feature = "postgres")]
+        registry.add(SqlStore::POSTGRES, async |own: SqlSettings, settings: StoreSettings| {
+            Ok(Stores::both(SqlStore::postgres(own).await?.compression(settings.enable_compression)))
+        });
         registry
     }
 }
@@ -166,7 +176,12 @@ impl StoreRegistry {
     pub async fn open(&self, name: &str, config: Table) -> Result<Stores, StoreError> {
         let Some(connect) = self.types.get(name) else {
             let names = self.types.keys().map(String::as_str).collect::<Vec<_>>();
-            let advice = did_you_mean(name, names.iter().copied());
+            let advice = match name {
+                "sqlite" | "postgres" => {
+                    format!("; there is one, but this program was built without the feature `{name}`")
+                }
+                _ => did_you_mean(name, names.iter().copied()),
+            };
             let reason = format!("`{name}` is no type of store{advice}; expected one of {}", names.join(", "));
             return Err(StoreError::Config { field: "run_log_store".into(), reason });
         };

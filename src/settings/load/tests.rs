@@ -146,7 +146,6 @@ fn variables_of_other_parts_are_known() {
         .env("RUNNEL_CONFIG", "x.toml")
         .env("RUNNEL_TEST_STRICT", "1")
         .env("RUNNEL_BENCH_ROUNDS", "9")
-        .env("RUNNEL_TASK_LOG_POLICY", "x")
         .load()
         .unwrap();
 
