@@ -23,7 +23,7 @@ use crate::runs::output::{Keeping, LogStore};
 use crate::settings::{Overrides, Settings};
 use crate::stream::current::Handle;
 use crate::stream::json::JsonStream;
-use crate::stream::{Bound, Stream, StreamSpec};
+use crate::stream::{Stream, StreamSpec};
 
 pub(crate) mod connection;
 mod declared;
@@ -32,35 +32,16 @@ mod on_demand;
 pub(crate) mod registry;
 mod run_logs;
 mod runner;
+mod setup;
+mod stream;
 
 pub use declared::Declared;
 pub use jobs::DeclaredJob;
 pub(crate) use run_logs::RunLogs;
 pub(crate) use runner::Asked;
 pub use runner::{OnDemand, Runner, Whole};
-
-/// What `App::state_with` gets: a look at the app's environment.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    pub(crate) app: String,
-}
-
-impl Setup {
-    /// The app's name.
-    pub fn app(&self) -> &str {
-        &self.app
-    }
-
-    /// An environment variable that must be there.
-    ///
-    /// # Errors
-    /// A sentence that names the variable.
-    pub fn var(&self, name: &str) -> Result<String, Failure> {
-        crate::settings::variable(name).map(|value| value.to_string_lossy().into_owned()).ok_or_else(|| {
-            Failure::Invalid(format!("the environment variable {name} is not set, and app `{}` needs it", self.app))
-        })
-    }
-}
+pub use setup::Setup;
+pub use stream::AppStream;
 
 /// A state that is made at start: its type, that type's name, and how.
 type LateState = (TypeId, &'static str, StateMaker);
@@ -429,32 +410,4 @@ fn function_name<F>() -> String {
     let path = std::any::type_name::<F>();
     let last = path.rsplit("::").next().unwrap_or_default();
     if last.contains(['{', '<', '>', '}']) { String::new() } else { last.to_owned() }
-}
-
-/// A stream of an app that may not be connected yet.
-pub struct AppStream<R: Record> {
-    app: App,
-    stream: Stream<R>,
-}
-
-impl<R: Record> AppStream<R> {
-    async fn bound(&self) -> Result<Bound<R>, Failure> {
-        let handle = self.app.connected.get_or_try_init(|| self.app.connect_to_send()).await?;
-        Ok(Bound::new(&self.stream, handle.clone()))
-    }
-
-    /// As [`Stream::send`].
-    pub async fn send(&self, record: R) -> Result<crate::EventId, Failure> {
-        self.bound().await?.send(record).await
-    }
-
-    /// As [`Stream::send_as`].
-    pub async fn send_as(&self, id: crate::EventId, record: R) -> Result<crate::EventId, Failure> {
-        self.bound().await?.send_as(id, record).await
-    }
-
-    /// As [`Stream::send_all`].
-    pub async fn send_all(&self, records: impl IntoIterator<Item = R>) -> Result<Vec<crate::EventId>, Failure> {
-        self.bound().await?.send_all(records).await
-    }
 }

@@ -170,7 +170,7 @@ impl<'a> Activation<'a> {
                 .and_then(|_| self.plan.retry.wait_after(nth, &log));
             let Some((wait, error)) = wait.zip(error) else {
                 observers.tell("on_after", |observer| observer.on_after(&run, &log)).await;
-                self.tell_last_progress(work, &run).await;
+                self.tell(work, &run, true).await;
                 self.store_trace(work, &run, folder, &log).await;
                 self.say_how_it_ended(&ended);
                 return ended;
@@ -212,12 +212,12 @@ impl<'a> Activation<'a> {
         let run = self.context(work, self.first_attempt);
         loop {
             clock::sleep(self.stage.log_period).await;
-            self.tell_last_progress(work, &run).await;
+            self.tell(work, &run, false).await;
         }
     }
 
-    async fn tell_last_progress(&self, work: &Work, run: &RunContext) {
-        if let Some(progress) = work.news(run) {
+    async fn tell(&self, work: &Work, run: &RunContext, is_over: bool) {
+        if let Some(progress) = work.news(run, is_over) {
             self.stage.observers.tell("on_log", |observer| observer.on_log(&progress)).await;
         }
     }

@@ -212,6 +212,7 @@ impl Stage {
         let given = past::input_of(&log, &job.call.inputs(), new)
             .map_err(|secret| refused(&log, &format!("its parameter `{secret}` is a secret, which is not kept")))?;
         let input = read_input(&job.call.inputs(), given).map_err(|why| refused(&log, &why))?;
+        self.journal.continues(&log);
         tracing::info!(job = %job.name, run_id = %log.run_id, steps_done = done.len(), "a run is resumed");
         Ok(Activation::new(self, job, plan, log.run_id.clone(), input).continuing(&log, done).run().await)
     }

@@ -44,12 +44,6 @@ impl Direct {
         let author = Author::new(ServerClock::heard(now, now, clock::wall()), worker);
         Self(Arc::new(Shared { author, stores, last: AtomicU64::new(0) }))
     }
-
-    /// What was written before in this run: whatever is written now comes later.
-    pub(crate) fn continues(&self, log: &RunLog) {
-        let behind = log.last_entry.map_or(0, |last| last.ms.saturating_add(1).saturating_mul(1000));
-        self.0.last.fetch_max(behind, Ordering::Relaxed);
-    }
 }
 
 impl Shared {
@@ -98,6 +92,11 @@ impl Journal for Direct {
         })?;
         let shared = self.0.clone();
         Ok(Box::new(InStore { shared, run, began, turn: tokio::sync::Mutex::default() }))
+    }
+
+    fn continues(&self, log: &RunLog) {
+        let behind = log.last_entry.map_or(0, |last| last.ms.saturating_add(1).saturating_mul(1000));
+        self.0.last.fetch_max(behind, Ordering::Relaxed);
     }
 
     async fn find_crashed(&self, newest: Option<&RunLog>) -> Result<(), Failure> {

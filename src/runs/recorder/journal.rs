@@ -21,6 +21,9 @@ pub(crate) trait Journal: Send + Sync {
     /// Opens the page of an activation: it begins, if that can be written down or need not be.
     async fn begin(&self, beginning: Beginning) -> Result<Box<dyn Page>, Refused>;
 
+    /// What is written from now on is later than anything in that document. Of a stream that holds by itself.
+    fn continues(&self, _log: &RunLog) {}
+
     /// Writes the end of runs whose process is gone. `newest` is the one that is asked for: only a journal without a
     /// list of what is open looks at it.
     async fn find_crashed(&self, newest: Option<&RunLog>) -> Result<(), Failure>;

@@ -73,10 +73,11 @@ impl Counters {
 }
 
 impl Work {
-    /// How far it is, if it has counted something since this was last asked.
-    pub(crate) fn news(&self, run: &RunContext) -> Option<Progress> {
+    /// How far it is, if it has counted something since this was last asked; when it is over, if it ever has.
+    pub(crate) fn news(&self, run: &RunContext, is_over: bool) -> Option<Progress> {
         let mut held = self.progress.held();
-        if !std::mem::take(&mut held.is_news) {
+        let is_news = std::mem::take(&mut held.is_news);
+        if held.by_name.is_empty() || !(is_news || is_over) {
             return None;
         }
         let counters = held.by_name.iter().map(|(name, count)| {
