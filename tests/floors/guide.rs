@@ -30,8 +30,10 @@ fn links(text: &str) -> Vec<(usize, &str)> {
 
 /// The anchors of a page's headings, as mdBook and GitHub make them.
 fn anchors(text: &str) -> BTreeSet<String> {
-    let headings =
-        prose(text).filter_map(|(_, line)| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+    let headings = prose(text)
+        .map(|(_, line)| line)
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim());
     let anchor = |heading: &str| {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
