@@ -147,9 +147,10 @@ async fn the_owner_of_a_paused_partition_does_not_argue_with_the_worker_that_is_
     }
     shop.advance(2 * SECOND).await;
 
-    // Each pause, and the word of each partition that one of them was refused.
+    // A few for each pause, since several are told of it before they have heard of one another. An argument would fill
+    // all of the bell.
     let after = rings(&shop, "billing").await;
-    assert!(after - before <= 4 * 3, "{} calls for 4 pauses", after - before);
+    assert!(after - before <= 4 * 6, "{} calls for 4 pauses", after - before);
     for partition in 0..4 {
         shop.intervene("billing", Partition(partition), Intervention::Resume).await;
     }

@@ -135,6 +135,7 @@ pub fn facts(app: &TestApp, heard: Vec<Heard>) -> Vec<Fact> {
     }
     let of_moment = |moment| match moment {
         Moment::Step(step) => Some(of_step(step)),
+        Moment::Seen(seen) if &*seen.stream != "orders" => None,
         Moment::Seen(seen) => {
             let place = (seen.processor.to_string(), seen.partition.0);
             let hand: Hand = (seen.worker.to_string(), place, seen.epoch.0);
@@ -168,9 +169,21 @@ pub fn facts(app: &TestApp, heard: Vec<Heard>) -> Vec<Fact> {
 fn of_step(step: Step) -> Fact {
     let place = |place: runnel::broker::Place| (place.group.processor.to_string(), place.partition.0);
     match step {
-        // What workers note of their runs lies in streams of its own.
-        Step::Appended { stream, .. } | Step::Trimmed { stream, .. } | Step::TailLost { stream, .. }
+        // What workers note of their runs lies in streams of its own, and some processors of theirs read it.
+        Step::Appended { stream, .. }
+        | Step::Trimmed { stream, .. }
+        | Step::TailLost { stream, .. }
+        | Step::Planned { stream, .. }
             if stream != "orders" =>
+        {
+            Fact::Other
+        }
+        Step::Owned { place, .. }
+        | Step::Committed { place, .. }
+        | Step::Lettered { place, .. }
+        | Step::Released { place, .. }
+        | Step::Intervened { place, .. }
+            if place.group.stream.name != "orders" =>
         {
             Fact::Other
         }
