@@ -14,11 +14,11 @@ mod parallel;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod processes;
+mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "postgres")]
 #[path = "../support/mod.rs"]
 mod support;
 mod wrapped;

@@ -5,10 +5,12 @@
 
 mod batched;
 mod cached;
+mod chunks;
 mod document;
 mod error;
 mod files;
 mod memory;
+mod redis;
 mod registry;
 mod settings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -33,6 +35,7 @@ pub use cached::Cached;
 pub use error::StoreError;
 pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
+pub use redis::{RedisStore, RedisStoreOptions};
 pub use registry::{StoreRegistry, Stores, open_store};
 pub use settings::{StoreSettings, TaskLogRepoName};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
