@@ -10,6 +10,8 @@ mod configured;
 mod documents;
 mod files;
 mod lines;
+#[cfg(feature = "object-store")]
+mod object;
 mod parallel;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -104,3 +104,19 @@ async fn two_processes_with_64_writers_each_lose_nothing_in_sqlite() {
 async fn two_processes_with_64_writers_each_lose_nothing_in_postgres() {
     lose_nothing_together("postgres", crate::postgres::config()).await;
 }
+
+#[cfg(feature = "object-store")]
+mod moto {
+    use super::*;
+    use crate::object::{config, place};
+
+    #[tokio::test]
+    async fn a_killed_writer_leaves_readable_documents_in_a_bucket() {
+        survives_kills("object-store", config(&place())).await;
+    }
+
+    #[tokio::test]
+    async fn two_processes_with_64_writers_each_lose_nothing_in_a_bucket() {
+        lose_nothing_together("object-store", config(&place())).await;
+    }
+}

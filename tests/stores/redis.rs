@@ -218,3 +218,53 @@ async fn it_goes_on_when_the_server_has_lost_its_scripts_or_was_away() {
 
     assert_eq!(store.get(&id("r")).await.unwrap().steps.len(), 2);
 }
+
+/// What a run costs the server. Run by name: `cargo test --release --test stores -- --ignored --nocapture measure`.
+#[tokio::test]
+#[ignore = "a measurement, not a check"]
+async fn measure_runs() {
+    use std::io::Write;
+
+    const RUNS: u64 = 1000;
+    let (store, server) = opened().await;
+    let figure = |section: &str, name: &str| {
+        let info: redis::InfoDict = redis::cmd("INFO").arg(section).query(&mut server.raw()).unwrap();
+        info.get::<f64>(name).unwrap()
+    };
+    let cpu = || figure("cpu", "used_cpu_user") + figure("cpu", "used_cpu_sys");
+    let mut say = |what: &str, value: f64| writeln!(std::io::stdout(), "{what}: {value:.1}").unwrap();
+    let (mut entry, mut events, mut lines) = (0, 0, Vec::new());
+
+    let (began, memory, time) = (cpu(), figure("memory", "used_memory"), std::time::Instant::now());
+    for _ in 0..RUNS {
+        let run =
+            TaskLogEvent { worker_id: "worker-of-some-host".into(), ..task(RunId::fresh().as_str(), Action::Run) };
+        let end =
+            TaskLogEvent { event_id: RunId::fresh().as_str().parse().unwrap(), action: Action::Success, ..run.clone() };
+        let step = |name: &str, status| RunEvent::Step {
+            head: runnel::runs::EventHead::beside(&run),
+            log: StepLog { status, ..StepLog::new(name) },
+        };
+        let mut all = vec![RunEvent::Task(run.clone())];
+        for name in ["extract", "normalize", "load"] {
+            all.extend([step(name, Status::Processing), step(name, Status::Success)]);
+        }
+        all.push(RunEvent::Task(end.clone()));
+        for event in &all {
+            entry += 1;
+            let _ = store.apply(EventId::new(entry, 0), event).await.unwrap();
+        }
+        events += all.len();
+        lines.extend([run, end]);
+    }
+    say("µs of the server's CPU for an event of a run", (cpu() - began) * 1e6 / events as f64);
+    say("µs until it is applied", time.elapsed().as_secs_f64() * 1e6 / events as f64);
+    say("bytes for a run of three steps", (figure("memory", "used_memory") - memory) / RUNS as f64);
+
+    let (began, memory) = (cpu(), figure("memory", "used_memory"));
+    for line in &lines {
+        store.append(std::slice::from_ref(line)).await.unwrap();
+    }
+    say("µs of the server's CPU for a line", (cpu() - began) * 1e6 / lines.len() as f64);
+    say("bytes for a line", (figure("memory", "used_memory") - memory) / lines.len() as f64);
+}

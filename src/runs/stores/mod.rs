@@ -10,6 +10,8 @@ mod document;
 mod error;
 mod files;
 mod memory;
+#[cfg(feature = "object-store")]
+mod object;
 mod redis;
 mod registry;
 mod settings;
@@ -17,6 +19,7 @@ mod settings;
 mod sql;
 mod summary;
 mod tuned;
+mod turns;
 
 use std::time::Duration;
 
@@ -35,6 +38,8 @@ pub use cached::Cached;
 pub use error::StoreError;
 pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
+#[cfg(feature = "object-store")]
+pub use object::{Bucket, ObjectDestination, ObjectStore};
 pub use redis::{RedisStore, RedisStoreOptions};
 pub use registry::{StoreRegistry, Stores, open_store};
 pub use settings::{StoreSettings, TaskLogRepoName};

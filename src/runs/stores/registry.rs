@@ -118,6 +118,11 @@ impl Default for StoreRegistry {
         registry.add(SqlStore::POSTGRES, async |own: SqlSettings, settings: StoreSettings| {
             Ok(Stores::both(SqlStore::postgres(own).await?.compression(settings.enable_compression)))
         });
+        #[cfg(feature = "object-store")]
+        registry.add(super::ObjectStore::TYPE, async |bucket: super::Bucket, settings: StoreSettings| {
+            let store = super::ObjectStore::connect(&bucket).await?;
+            Ok(store.compression(settings.enable_compression).into())
+        });
         registry
     }
 }

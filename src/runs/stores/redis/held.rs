@@ -1,10 +1,8 @@
 //! What this process knows of documents that it writes: a guess that a write checks.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, PoisonError};
 
 use indexmap::IndexMap;
-use tokio::sync::MutexGuard;
 
 use crate::runs::stores::chunks::Chunks;
 use crate::runs::{RunId, RunLog};
@@ -21,29 +19,13 @@ pub(super) struct Held {
 const ROOM: usize = 256;
 const LONGEST: usize = 64 * 1024;
 
-/// As many writers of different runs as this do not wait for each other.
-const TURNS: usize = 64;
-
 /// The documents written last, the oldest first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct HeldRuns {
     documents: Mutex<IndexMap<RunId, Held>>,
-    turns: [tokio::sync::Mutex<()>; TURNS],
-}
-
-impl Default for HeldRuns {
-    fn default() -> Self {
-        Self { documents: Mutex::default(), turns: std::array::from_fn(|_| tokio::sync::Mutex::default()) }
-    }
 }
 
 impl HeldRuns {
-    /// Waits until nobody else in this process writes that run.
-    pub(super) async fn turn(&self, id: &RunId) -> MutexGuard<'_, ()> {
-        let at = BuildHasherDefault::<DefaultHasher>::default().hash_one(id) as usize % TURNS;
-        self.turns[at].lock().await
-    }
-
     pub(super) fn get(&self, id: &RunId) -> Option<Held> {
         self.documents().get(id).cloned()
     }

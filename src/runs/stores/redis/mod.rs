@@ -21,6 +21,7 @@ use self::held::{Held, HeldRuns};
 use self::walk::Walk;
 use super::chunks::{self, Chunks, HEADER, PARAMETERS};
 use super::document::Documents;
+use super::turns::Turns;
 use super::{Change, PurgeReport, RunLogStore, StoreError, StoreSummary};
 use crate::broker::BrokerError;
 use crate::broker::redis::RedisOptions;
@@ -58,6 +59,7 @@ impl Default for RedisStoreOptions {
 pub struct RedisStore {
     records: Records,
     held: HeldRuns,
+    turns: Turns,
     documents: Documents,
     options: RedisStoreOptions,
 }
@@ -84,7 +86,13 @@ impl RedisStore {
     ) -> Result<Self, StoreError> {
         let records = Records::connect(url, app, prefix, options.connection).await;
         let documents = Documents { compress: options.compression };
-        Ok(Self { records: records.map_err(failed)?, held: HeldRuns::default(), documents, options })
+        Ok(Self {
+            records: records.map_err(failed)?,
+            held: HeldRuns::default(),
+            turns: Turns::default(),
+            documents,
+            options,
+        })
     }
 
     /// Changes a document, or the absence of one. What the change answers is written, unless that is nothing.
@@ -94,7 +102,7 @@ impl RedisStore {
         mut change: impl FnMut(Option<RunLog>) -> Result<Option<RunLog>, StoreError> + Send,
     ) -> Result<(), StoreError> {
         // Writers in this process wait for each other here, and not for the server to find out.
-        let _turn = self.held.turn(id).await;
+        let _turn = self.turns.of(id).await;
         // What we know may be old. A write finds that out; whoever writes nothing must ask first.
         let (mut known, mut asked) = (self.held.get(id), false);
         for n in 0..TRIES {
@@ -334,7 +342,7 @@ impl RunLogStore for RedisStore {
     }
 
     async fn delete_run_log(&self, id: &RunId) -> Result<bool, StoreError> {
-        let _turn = self.held.turn(id).await;
+        let _turn = self.turns.of(id).await;
         self.held.forget(id);
         for _ in 0..TRIES {
             let mut found = self.records.parts(&[id.as_str()], &[part(HEADER)]).await.map_err(failed)?;
