@@ -33,6 +33,8 @@ enum Kind {
     Named(&'static str),
     /// Of the app: `__live:{app}`.
     App(&'static str),
+    /// Of the app and of what it has by name: `__rlog:{app}.<run>`.
+    Within(&'static str),
 }
 
 /// Signing in, and what a connection asks first.
@@ -43,30 +45,36 @@ const LOOK: &[&str] = &[
     "exists",
     "hget",
     "hgetall",
+    "hmget",
     "scard",
     "smembers",
     "xinfo|groups",
     "xinfo|stream",
+    "xlen",
     "xrange",
     "xrevrange",
+    "zcard",
     "zrange",
 ];
 /// What scripts ask before they change something.
-const ASK: &[&str] = &["sismember", "type", "xinfo|consumers", "xlen", "xpending", "zscore"];
+const ASK: &[&str] = &["sismember", "type", "xinfo|consumers", "xpending", "zscore"];
 const READ: &[&str] = &["xread", "client|unblock"];
 /// Declaring a stream, appending, and making room.
 const SEND: &[&str] = &["exists", "hget", "hgetall", "hset", "sadd", "smembers", "type", "xadd", "xinfo|groups"];
 const SEND_MORE: &[&str] = &["xinfo|stream", "xlen", "xpending", "xtrim"];
-/// Owning, settling, membership.
+/// Owning, settling, membership; records of runs.
 const WORK: &[&str] = &[
     "del",
     "hdel",
     "hset",
+    "incr",
+    "persist",
     "pexpire",
     "sadd",
     "srem",
     "unlink",
     "xadd",
+    "xdel",
     "xgroup|create",
     "xgroup|delconsumer",
     "xgroup|setid",
@@ -98,6 +106,8 @@ const OF_PARTITIONS: [Kind; 5] = [
     Kind::Partition("grps"),
     Kind::Partition("dead"),
 ];
+/// Documents of runs and their indexes, lines of the task log and their ids.
+const RECORDS: [Kind; 4] = [Kind::Within("rlog"), Kind::Within("ridx"), Kind::Within("rtask"), Kind::Within("rtid")];
 const STREAM: Kind = Kind::Partition("strm");
 const META: Kind = Kind::Named("meta");
 const LIST: Kind = Kind::App("list");
@@ -123,6 +133,10 @@ const ROLES: [Role; 4] = [
             Kind::App("live"),
             Kind::App("lead"),
             Kind::App("cron"),
+            RECORDS[0],
+            RECORDS[1],
+            RECORDS[2],
+            RECORDS[3],
         ],
         reads: &[],
     },
@@ -154,6 +168,10 @@ const ROLES: [Role; 4] = [
             Kind::App("live"),
             Kind::App("lead"),
             Kind::App("cron"),
+            RECORDS[0],
+            RECORDS[1],
+            RECORDS[2],
+            RECORDS[3],
         ],
     },
     Role {
@@ -171,7 +189,17 @@ const ROLES: [Role; 4] = [
             Kind::Roster("ctrl"),
             Kind::App("cron"),
         ],
-        reads: &[META, Kind::Named("work"), LIST, Kind::App("live"), Kind::App("lead")],
+        reads: &[
+            META,
+            Kind::Named("work"),
+            LIST,
+            Kind::App("live"),
+            Kind::App("lead"),
+            RECORDS[0],
+            RECORDS[1],
+            RECORDS[2],
+            RECORDS[3],
+        ],
     },
 ];
 
@@ -249,6 +277,7 @@ impl Kind {
             Self::Roster(kind) => vec![format!("{prefix}__{kind}:{{{app}.*")],
             Self::Named(kind) => vec![format!("{prefix}__{kind}:{app}.*")],
             Self::App(kind) => vec![format!("{prefix}__{kind}:{{{app}}}")],
+            Self::Within(kind) => vec![format!("{prefix}__{kind}:{{{app}}}"), format!("{prefix}__{kind}:{{{app}}}.*")],
         }
     }
 }
@@ -280,6 +309,7 @@ mod tests {
         let rule = role("dashboard").rule("sh*p", "a-", Durability::Fsynced);
 
         assert!(rule.contains("%R~a-__own:{sh\\*p.*") && rule.contains("%R~a-__live:{sh\\*p}"), "{rule}");
+        assert!(rule.contains("%R~a-__rlog:{sh\\*p}.*") && rule.contains("%R~a-__rtask:{sh\\*p} "), "{rule}");
         assert!(!rule.contains(" ~") && !rule.contains("+xadd") && !rule.contains("+eval"), "{rule}");
     }
 
@@ -335,10 +365,9 @@ mod tests {
     #[test]
     fn a_worker_is_allowed_every_command_of_the_broker_but_those_of_operators() {
         // Erasing an app is for tests and examples, which have the server to themselves; what CONFIG tells is nice to
-        // have, and would show passwords too; a group is destroyed when an operator forgets it; letters are retried and
-        // dropped by operators.
+        // have, and would show passwords too; a group is destroyed when an operator forgets it.
         // Waiting is allowed by the setting that needs it.
-        let withheld = ["scan", "config|get", "xgroup|destroy", "xdel", "wait", "waitaof"];
+        let withheld = ["scan", "config|get", "xgroup|destroy", "wait", "waitaof"];
         let asked = asked_for(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/broker/redis"));
         assert!(asked.len() > 30, "the broker's commands were not found: {asked:?}");
         let allowed = role("worker").commands.concat();

@@ -10,15 +10,17 @@ mod configured;
 mod documents;
 mod files;
 mod lines;
+#[cfg(feature = "object-store")]
+mod object;
 mod parallel;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod processes;
+mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "postgres")]
 #[path = "../support/mod.rs"]
 mod support;
 mod wrapped;

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use runnel::runs::{NewRunLog, open_store};
 
-use crate::{child, files, parallel};
+use crate::support::Server;
+use crate::{child, files, parallel, redis};
 
 /// Kills a writer again and again, each time a little later in its work, and reads what it left.
 async fn survives_kills(store: &str, config: toml::Table) {
@@ -60,6 +61,12 @@ async fn a_killed_writer_leaves_readable_documents_in_chunks() {
     survives_kills("chunked-fs", files::config(&folder)).await;
 }
 
+#[tokio::test]
+async fn a_killed_writer_leaves_readable_documents_on_redis() {
+    let server = Server::redis();
+    survives_kills("redis", redis::config(&server.url())).await;
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_killed_writer_leaves_readable_documents_in_sqlite() {
@@ -79,6 +86,12 @@ async fn two_processes_with_64_writers_each_lose_nothing() {
     lose_nothing_together("chunked-fs", files::config(&folder)).await;
 }
 
+#[tokio::test]
+async fn two_processes_with_64_writers_each_lose_nothing_on_redis() {
+    let server = Server::redis();
+    lose_nothing_together("redis", redis::config(&server.url())).await;
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn two_processes_with_64_writers_each_lose_nothing_in_sqlite() {
@@ -90,4 +103,20 @@ async fn two_processes_with_64_writers_each_lose_nothing_in_sqlite() {
 #[tokio::test]
 async fn two_processes_with_64_writers_each_lose_nothing_in_postgres() {
     lose_nothing_together("postgres", crate::postgres::config()).await;
+}
+
+#[cfg(feature = "object-store")]
+mod moto {
+    use super::*;
+    use crate::object::{config, place};
+
+    #[tokio::test]
+    async fn a_killed_writer_leaves_readable_documents_in_a_bucket() {
+        survives_kills("object-store", config(&place())).await;
+    }
+
+    #[tokio::test]
+    async fn two_processes_with_64_writers_each_lose_nothing_in_a_bucket() {
+        lose_nothing_together("object-store", config(&place())).await;
+    }
 }

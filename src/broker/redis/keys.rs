@@ -105,6 +105,43 @@ impl Keys {
         format!("{}__work:{}.{name}", self.prefix, self.app)
     }
 
+    // --- of the app's runs, in one slot ----------------------------------------------------------------------------
+
+    /// The document of a run, in parts.
+    pub(super) fn document(&self, id: &str) -> String {
+        format!("{}__rlog:{{{}}}.{id}", self.prefix, self.app)
+    }
+
+    /// The names of the indexes that find documents.
+    pub(super) fn indexes(&self) -> String {
+        format!("{}__ridx:{{{}}}", self.prefix, self.app)
+    }
+
+    /// An index: ids of documents by their place.
+    pub(super) fn index(&self, name: &str) -> String {
+        format!("{}__ridx:{{{}}}.{name}", self.prefix, self.app)
+    }
+
+    /// The names of the topics that have lines.
+    pub(super) fn topics(&self) -> String {
+        format!("{}__rtask:{{{}}}", self.prefix, self.app)
+    }
+
+    /// The lines of a topic.
+    pub(super) fn lines(&self, topic: &str) -> String {
+        format!("{}__rtask:{{{}}}.{topic}", self.prefix, self.app)
+    }
+
+    /// How many lines were ever added.
+    pub(super) fn lines_added(&self) -> String {
+        format!("{}__rtid:{{{}}}", self.prefix, self.app)
+    }
+
+    /// The ids of the lines of a topic.
+    pub(super) fn line_ids(&self, topic: &str) -> String {
+        format!("{}__rtid:{{{}}}.{topic}", self.prefix, self.app)
+    }
+
     // --- all of them -----------------------------------------------------------------------------------------------
 
     /// A pattern for SCAN that matches every key of this prefix, and others: ask [`Self::is_ours`] of each.
@@ -240,6 +277,10 @@ mod tests {
         assert_eq!(keys.live(), "__live:{shop}");
         assert_eq!((keys.lead(), keys.cron()), ("__lead:{shop}".into(), "__cron:{shop}".into()));
         assert_eq!(keys.worker("host-1"), "__work:shop.host-1");
+        assert_eq!((keys.document("r-1"), keys.indexes()), ("__rlog:{shop}.r-1".into(), "__ridx:{shop}".into()));
+        assert_eq!(keys.index("task.load"), "__ridx:{shop}.task.load");
+        assert_eq!((keys.topics(), keys.lines("load")), ("__rtask:{shop}".into(), "__rtask:{shop}.load".into()));
+        assert_eq!((keys.lines_added(), keys.line_ids("load")), ("__rtid:{shop}".into(), "__rtid:{shop}.load".into()));
     }
 
     #[test]
@@ -254,6 +295,17 @@ mod tests {
             assert!(keys.is_ours(&key), "{key}");
         }
         for key in [keys.lead(), keys.cron()] {
+            assert!(keys.is_ours(&key), "{key}");
+        }
+        for key in [
+            keys.document("r"),
+            keys.indexes(),
+            keys.index("tag.x"),
+            keys.topics(),
+            keys.lines("t"),
+            keys.lines_added(),
+            keys.line_ids("t"),
+        ] {
             assert!(keys.is_ours(&key), "{key}");
         }
         for key in

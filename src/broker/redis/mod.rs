@@ -11,6 +11,7 @@ mod leadership;
 mod letters;
 mod ownership;
 pub(crate) mod reader;
+pub(crate) mod records;
 mod reply;
 mod roster;
 mod runs;

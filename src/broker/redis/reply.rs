@@ -78,6 +78,14 @@ pub(super) fn text(value: Value) -> Result<String, Unread> {
     }
 }
 
+/// A value byte for byte.
+pub(super) fn bytes(value: Value) -> Result<Vec<u8>, Unread> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        other => Err(format!("expected bytes, got {}", kind(&other))),
+    }
+}
+
 /// A number, or none where the server does not know it. Redis says so with nil, our scripts with -1; and a server that
 /// was told of more entries read than it ever had counts a lag below zero.
 pub(super) fn number_if_known(value: Value) -> Result<Option<u64>, Unread> {
@@ -114,10 +122,7 @@ fn entry(value: Value) -> Result<Entry, Unread> {
     let id = parts.id("id")?;
     let flat: Vec<Vec<u8>> = parts
         .list("fields")?
-        .map(|value| match value {
-            Value::BulkString(bytes) => Ok(bytes),
-            other => Err(format!("a field of {id}: expected bytes, got {}", kind(&other))),
-        })
+        .map(|value| bytes(value).map_err(|why| format!("a field of {id}: {why}")))
         .collect::<Result<_, _>>()?;
     let pairs = flat.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
     Ok(Entry { id, fields: Fields::from_pairs(pairs) })

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use crate::broker::BrokerError;
 
 /// One script, as every server gets it: allowed to go on when memory is full, since progress is what frees it, unless
-/// it sends.
+/// it sends or keeps records.
 pub(super) struct Script {
     body: &'static str,
     digest: LazyLock<String>,
@@ -58,6 +58,10 @@ script!("The leader gives up its term." RESIGN, "words", "fleet", "resign");
 script!("Claims an instant of a job." CLAIM, "words", "fleet", "claim");
 script!("Closes a claim." CLOSE, "words", "close");
 script!("Stops a job, or lets it go on." STOP_JOB, "words", "stop_job");
+script!("Writes parts of a document." WRITE_DOCUMENT, sends, "words", "write_document");
+script!("Removes a document." REMOVE_DOCUMENT, "words", "remove_document");
+script!("Adds lines." ADD_LINES, sends, "words", "add_lines");
+script!("Removes lines." REMOVE_LINES, "words", "remove_lines");
 
 /// How often a script may be missing in a row before that is an error: a server may lose it again while we repair.
 const REPAIRS: usize = 3;

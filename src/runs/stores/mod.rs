@@ -5,16 +5,21 @@
 
 mod batched;
 mod cached;
+mod chunks;
 mod document;
 mod error;
 mod files;
 mod memory;
+#[cfg(feature = "object-store")]
+mod object;
+mod redis;
 mod registry;
 mod settings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 mod summary;
 mod tuned;
+mod turns;
 
 use std::time::Duration;
 
@@ -33,6 +38,9 @@ pub use cached::Cached;
 pub use error::StoreError;
 pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
+#[cfg(feature = "object-store")]
+pub use object::{Bucket, ObjectDestination, ObjectStore};
+pub use redis::{RedisStore, RedisStoreOptions};
 pub use registry::{StoreRegistry, Stores, open_store};
 pub use settings::{StoreSettings, TaskLogRepoName};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

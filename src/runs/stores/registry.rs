@@ -14,12 +14,16 @@ use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::files::TaskFiles;
+use super::redis::{Home, OnRedis};
 use super::settings::{StoreSettings, TaskLogRepoSettings, read, split};
 use super::tuned::Tuned;
-use super::{Batched, Cached, ChunkedFs, CsvRepo, FileSystem, MemoryStore, RunLogStore, StoreError, TaskLogRepo};
+use super::{
+    Batched, Cached, ChunkedFs, CsvRepo, FileSystem, MemoryStore, RedisStore, RunLogStore, StoreError, TaskLogRepo,
+};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::{SqlSettings, SqlStore};
 use crate::nearest::did_you_mean;
+use crate::settings::RedisUrl;
 
 /// Where documents and lines are kept.
 #[derive(Clone)]
@@ -105,6 +109,7 @@ impl Default for StoreRegistry {
             let store = ChunkedFs::open(&at.log_folder)?.compression(settings.enable_compression);
             Ok(Stores { run_logs: Arc::new(store), task_log: Arc::new(TaskFiles::open(&at.log_folder)?) })
         });
+        registry.add_redis(None);
         #[cfg(feature = "sqlite")]
         registry.add(SqlStore::SQLITE, async |own: SqlSettings, settings: StoreSettings| {
             Ok(Stores::both(SqlStore::sqlite(own).await?.compression(settings.enable_compression)))
@@ -112,6 +117,11 @@ impl Default for StoreRegistry {
         #[cfg(feature = "postgres")]
         registry.add(SqlStore::POSTGRES, async |own: SqlSettings, settings: StoreSettings| {
             Ok(Stores::both(SqlStore::postgres(own).await?.compression(settings.enable_compression)))
+        });
+        #[cfg(feature = "object-store")]
+        registry.add(super::ObjectStore::TYPE, async |bucket: super::Bucket, settings: StoreSettings| {
+            let store = super::ObjectStore::connect(&bucket).await?;
+            Ok(store.compression(settings.enable_compression).into())
         });
         registry
     }
@@ -144,6 +154,15 @@ impl StoreRegistry {
                 })
             }
         })
+    }
+
+    /// Tells the type `redis` which server and which keys are meant where its configuration does not say.
+    pub fn at_home_on(&mut self, url: RedisUrl, app: impl Into<String>, prefix: impl Into<String>) -> &mut Self {
+        self.add_redis(Some(Home { url, app: app.into(), prefix: prefix.into() }))
+    }
+
+    fn add_redis(&mut self, home: Option<Home>) -> &mut Self {
+        self.add(RedisStore::TYPE, move |own: OnRedis, settings| own.connect(home.clone(), settings))
     }
 
     fn add<C, F, Connecting>(&mut self, name: impl Into<String>, connect: F) -> &mut Self
@@ -207,11 +226,9 @@ impl StoreRegistry {
 impl StoreSettings {
     /// These stores, with what every store has.
     fn apply(&self, stores: Stores) -> Stores {
-        const DAY: u64 = 86_400;
-        let retention = (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * DAY));
         let tuned: Arc<dyn RunLogStore> = Arc::new(Tuned {
             inner: stores.run_logs,
-            retention,
+            retention: self.retention(),
             parallel_writes: self.supports_parallel_writes,
             compression: self.enable_compression,
         });

@@ -1,6 +1,7 @@
 //! What every store can be told, and how a configuration is read.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +47,14 @@ impl Default for StoreSettings {
             mock: false,
             task_log_repo: None,
         }
+    }
+}
+
+impl StoreSettings {
+    /// How long runs that have ended are kept; nothing is for ever.
+    pub(super) fn retention(&self) -> Option<Duration> {
+        const DAY: u64 = 86_400;
+        (self.retention_days > 0).then(|| Duration::from_secs(u64::from(self.retention_days) * DAY))
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::chunks::{self, Chunks, HEADER, PARAMETERS};
 use super::disk::{self, Lock};
 use super::file_system::{listed, page};
+use crate::runs::stores::chunks::{self, Chunks, HEADER, PARAMETERS};
 use crate::runs::stores::document::Documents;
 use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary};
 use crate::runs::{NewRunLog, Page, RunId, RunLog, RunLogQuery};

@@ -161,7 +161,7 @@ impl Lock {
 
 /// A name as part of a file's name: what is not a letter, a digit, `-`, `_` or `.` of ASCII is percent-encoded, and so
 /// is a leading dot. A name too long for a file system is cut and ends with its hash.
-pub(super) fn encoded(name: &str) -> String {
+pub(in crate::runs::stores) fn encoded(name: &str) -> String {
     // What stands around it must fit into the 255 bytes that file systems allow as well.
     const LONGEST: usize = 200;
     let mut encoded = String::with_capacity(name.len());

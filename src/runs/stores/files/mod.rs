@@ -4,7 +4,6 @@
 //! a writer that is killed leaves the old one. Locks are those of the system, and end with the process that holds them.
 
 mod chunked_fs;
-mod chunks;
 mod csv;
 mod disk;
 mod file_system;
@@ -13,5 +12,6 @@ mod task_files;
 
 pub use chunked_fs::ChunkedFs;
 pub use csv::CsvRepo;
+pub(super) use disk::encoded;
 pub use file_system::FileSystem;
 pub(crate) use task_files::TaskFiles;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::disk::encoded;
-use crate::runs::stores::document::{self, Documents};
+use super::document::{self, Documents};
+use super::files::encoded;
 use crate::runs::{AttemptLog, BranchLog, Parameters, RunLog, StepLog, StoreError};
 
 /// The chunk without which there is no document.
