@@ -222,6 +222,7 @@ async fn it_goes_on_when_the_server_has_lost_its_scripts_or_was_away() {
 /// What a run costs the server. Run by name: `cargo test --release --test stores -- --ignored --nocapture measure`.
 #[tokio::test]
 #[ignore = "a measurement, not a check"]
+#[allow(clippy::disallowed_methods, reason = "it measures real time")]
 async fn measure_runs() {
     use std::io::Write;
 
@@ -232,7 +233,7 @@ async fn measure_runs() {
         info.get::<f64>(name).unwrap()
     };
     let cpu = || figure("cpu", "used_cpu_user") + figure("cpu", "used_cpu_sys");
-    let mut say = |what: &str, value: f64| writeln!(std::io::stdout(), "{what}: {value:.1}").unwrap();
+    let say = |what: &str, value: f64| writeln!(std::io::stdout(), "{what}: {value:.1}").unwrap();
     let (mut entry, mut events, mut lines) = (0, 0, Vec::new());
 
     let (began, memory, time) = (cpu(), figure("memory", "used_memory"), std::time::Instant::now());

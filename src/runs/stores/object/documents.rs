@@ -167,12 +167,10 @@ impl ObjectStore {
     async fn forget(&self, entry: Option<String>) {
         if let Some(entry) = entry
             && let Ok(path) = self.bucket.path(&entry)
+            && let Err(error) = self.client.delete(&path).await
+            && !matches!(error, Error::NotFound { .. })
         {
-            if let Err(error) = self.client.delete(&path).await
-                && !matches!(error, Error::NotFound { .. })
-            {
-                tracing::debug!(%error, entry, "an index entry stays behind");
-            }
+            tracing::debug!(%error, entry, "an index entry stays behind");
         }
     }
 
