@@ -36,7 +36,8 @@ impl Connection {
         let store: Arc<dyn Broker> = store;
         let handle = Handle::new(app.name().to_owned(), store, loaded.settings.clone())?;
         app.bind(handle.clone());
-        app.run_logs.found(loaded.sections.run_log_store.clone(), facts.product == "memory");
+        let home = (url.clone(), app.name().to_owned(), loaded.settings.key_prefix.clone());
+        app.run_logs.found(loaded.sections.run_log_store.clone(), (facts.product != "memory").then_some(home));
         Ok(Self { handle, url, facts, banner, private })
     }
 }

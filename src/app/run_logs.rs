@@ -17,7 +17,7 @@ use crate::runs::{
     Applied, NewRunLog, Page, PurgeReport, RunEvent, RunId, RunLog, RunLogQuery, RunLogStore, StoreError,
     StoreRegistry, StoreSummary, Stores, TaskLog, TaskLogEvent, TaskLogQuery, TaskLogRepo,
 };
-use crate::settings::{Overrides, StoreSection};
+use crate::settings::{Overrides, RedisUrl, StoreSection};
 
 use super::App;
 
@@ -39,17 +39,20 @@ struct Shared {
 /// What was found out when the app was connected.
 struct Found {
     section: StoreSection,
-    /// Whether the broker ends with this process.
-    is_memory: bool,
+    /// Where runs are kept beside the streams: the server, the app and the prefix of its keys. None if the broker ends
+    /// with this process.
+    home: Option<(RedisUrl, String, String)>,
 }
 
 const MEMORY: &str = "memory";
+/// Only who is connected knows where that is.
+const AUTO: &str = "auto";
 const REDIS: &str = "redis";
 
 impl RunLogs {
     /// The settings by which the app was connected, and to what; the first ones stay.
-    pub(crate) fn found(&self, section: StoreSection, is_memory: bool) {
-        let _ = self.shared.found.set(Found { section, is_memory });
+    pub(crate) fn found(&self, section: StoreSection, home: Option<(RedisUrl, String, String)>) {
+        let _ = self.shared.found.set(Found { section, home });
     }
 
     /// For tests: everything is kept in memory, unless the app brings stores of its own.
@@ -67,13 +70,14 @@ impl RunLogs {
     }
 
     async fn open(&self, found: &Found) -> Result<Stores, StoreError> {
-        let kind = found.section.kind().unwrap_or_else(|| self.default_kind(found.is_memory));
-        self.registry.open(kind, found.section.config(kind)).await
-    }
-
-    /// Where nobody has named a type: beside the streams.
-    fn default_kind(&self, is_memory: bool) -> &'static str {
-        if !is_memory && self.registry.has(REDIS) { REDIS } else { MEMORY }
+        let mut registry = self.registry.clone();
+        if let Some((url, app, prefix)) = found.home.clone() {
+            registry.at_home_on(url, app, prefix);
+        }
+        // Where nobody has named a type: beside the streams.
+        let beside = if found.home.is_some() { REDIS } else { MEMORY };
+        let kind = found.section.kind().unwrap_or(beside);
+        registry.open(kind, found.section.config(kind)).await
     }
 }
 
@@ -228,8 +232,10 @@ impl App {
             let loaded = self.settings(&Overrides::new());
             let loaded = loaded
                 .map_err(|failure| StoreError::Config { field: "settings".into(), reason: failure.to_string() })?;
-            let is_memory = loaded.settings.redis_url.as_ref().is_some_and(|url| url.scheme() == MEMORY);
-            logs.open(&Found { section: loaded.sections.run_log_store, is_memory }).await
+            let settings = loaded.settings;
+            let url = settings.redis_url.filter(|url| url.scheme() != MEMORY && url.scheme() != AUTO);
+            let home = url.map(|url| (url, self.name.clone(), settings.key_prefix));
+            logs.open(&Found { section: loaded.sections.run_log_store, home }).await
         });
         opened.await.cloned()
     }

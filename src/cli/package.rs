@@ -122,10 +122,12 @@ impl Host for Package {
     }
 
     async fn stores(&self) -> Result<Stores, Failure> {
-        // Only to learn what the store is, if the settings do not say.
-        let is_memory = self.loaded.settings.redis_url.as_ref().is_some_and(|url| url.scheme() == "memory");
+        self.broker().await?;
+        let store = self.store.get().expect("the broker was connected the line before");
+        let home = (store.url.clone(), self.app.clone(), self.loaded.settings.key_prefix.clone());
         let app = App::bare(&self.app);
-        app.run_logs.found(self.loaded.sections.run_log_store.clone(), is_memory);
+        let home = (store.facts.product != "memory").then_some(home);
+        app.run_logs.found(self.loaded.sections.run_log_store.clone(), home);
         app.stores().await
     }
 

@@ -17,7 +17,7 @@ use crate::logs::{self, BesideLayer};
 use crate::nearest::did_you_mean;
 use crate::runs::output::LogStore;
 use crate::runs::output::capture::filtered_layer;
-use crate::runs::{RunObserver, Stores};
+use crate::runs::{RunId, RunObserver, Stores};
 use crate::settings::{Loaded, Settings};
 use crate::stream::current::{self, Handle};
 use crate::stream::json::JsonStream;
@@ -158,6 +158,11 @@ impl Host for Program {
     async fn stores(&self) -> Result<Stores, Failure> {
         self.connection().await?;
         self.app.stores().await
+    }
+
+    async fn retry_run(&self, run: &RunId) -> Result<(), Failure> {
+        self.connection().await?;
+        self.app.retry_run(run).await?.into_result().map(drop).map_err(|failed| Failure::Invalid(failed.to_string()))
     }
 
     fn log_store(&self) -> Result<Option<Arc<dyn LogStore>>, Failure> {

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
 use crate::broker::{Begun, BrokerError, NewEntry, OpenRun, StreamRef};
@@ -129,7 +128,6 @@ pub(crate) struct Recording {
     /// None if the run is not written down.
     open: Option<OpenRun>,
     began: Instant,
-    started: DateTime<Utc>,
 }
 
 impl Recorder {
@@ -176,7 +174,7 @@ impl Recorder {
         let log_url = self.0.log_url.get().map(|url| (TaskLogEvent::LOG_URL.to_owned(), url.as_str().into()));
         event.extra.extend(log_url);
         if self.0.policy == TaskLogPolicy::Off {
-            return Ok(Recording { run: event, open: None, began, started });
+            return Ok(Recording { run: event, open: None, began });
         }
         let policy = self.0.policy;
         if policy == TaskLogPolicy::Quarantine && self.0.waits_to_write(&beginning.task_name) {
@@ -194,7 +192,7 @@ impl Recorder {
         };
         let open = entry.open(&beginning.run_id);
         match self.0.write_begin(&open, &event).await {
-            Ok(()) => Ok(Recording { run: event, open: Some(open), began, started }),
+            Ok(()) => Ok(Recording { run: event, open: Some(open), began }),
             Err(failure) => {
                 let why = format!(
                     "the begin of a run of `{}` cannot be written to the task log: {}",
@@ -204,7 +202,7 @@ impl Recorder {
                 match policy {
                     TaskLogPolicy::Ignore => {
                         tracing::warn!(task_name = %beginning.task_name, run_id = %beginning.run_id, "{why}; it runs unrecorded (task_log_policy = ignore)");
-                        Ok(Recording { run: event, open: None, began, started })
+                        Ok(Recording { run: event, open: None, began })
                     }
                     _ => Err(Refused { why, halts: policy == TaskLogPolicy::Halt }),
                 }
@@ -259,12 +257,7 @@ impl Recorder {
     }
 }
 
-impl Recording {
-    /// When it began, by the server's clock.
-    pub(crate) fn started(&self) -> DateTime<Utc> {
-        self.started
-    }
-}
+impl Recording {}
 
 impl Shared {
     fn ending(&self, recording: Recording, end: End) -> Option<Ending> {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::app::{App, Asked};
-use crate::clock::{self, ServerClock};
-use crate::error::{Doing, Failure};
+use crate::clock;
+use crate::error::Failure;
 use crate::job::When;
-use crate::runner::RunReport;
+use crate::runner::{Presence, RunReport};
 use crate::runs::recorder::Recorder;
 use crate::runs::{Ended, RunObserver};
 use crate::stream::current::Handle;
@@ -18,7 +18,7 @@ use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 use crate::worker::leader::Leadership;
 use crate::worker::shutdown::obey_signals;
-use crate::worker::{Switches, check, worker_name};
+use crate::worker::{GOODBYE, Switches, check, worker_name};
 
 use super::run::{LastFired, Occasion, Runs};
 
@@ -58,9 +58,9 @@ pub(crate) async fn run_once(
         return Err(Failure::Invalid(format!("{} `{name}` takes no input: only jobs on demand do", job.when.kind())));
     }
     let states = Arc::new(app.make_states().await?);
-    let asked = clock::now();
-    let server = handle.broker().server().await.doing(|| "look at the server".into())?;
-    let (clock, worker) = (ServerClock::heard(asked, clock::now(), server.now), worker_name());
+    let worker = worker_name();
+    // Else the leader would take the run for one of a worker that is gone.
+    let (presence, clock) = Presence::announce(&handle, &worker).await?;
     let policy = handle.settings().task_log_policy;
     let (recorder, writing) = Recorder::new(handle.clone(), clock.clone(), worker.clone(), policy);
     let mut writes = Tasks::behind(&Gate::default());
@@ -81,5 +81,13 @@ pub(crate) async fn run_once(
         abort: switches.abort,
         handle,
     };
-    Ok(Ran { ended: runs.run(job, Occasion::HERE).await, report: None })
+    let ended = runs.run(job, Occasion::HERE).await;
+    drop(runs);
+    // What could not be written at once is written now, or found to be missing by the leader.
+    tokio::select! {
+        _ = writes.next() => {}
+        () = clock::sleep(GOODBYE) => {}
+    }
+    presence.goodbye().await;
+    Ok(Ran { ended, report: None })
 }
