@@ -257,8 +257,6 @@ impl Recorder {
     }
 }
 
-impl Recording {}
-
 impl Shared {
     fn ending(&self, recording: Recording, end: End) -> Option<Ending> {
         let Recording { run, open, began, .. } = recording;

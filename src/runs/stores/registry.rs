@@ -186,11 +186,6 @@ impl StoreRegistry {
         self
     }
 
-    /// Whether there is a type of that name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.types.contains_key(name)
-    }
-
     /// Opens the store of that type with that configuration: ready to use, or not at all.
     pub async fn open(&self, name: &str, config: Table) -> Result<Stores, StoreError> {
         let Some(connect) = self.types.get(name) else {
