@@ -174,7 +174,7 @@ impl Fields {
     }
 
     /// The name and value of the first field, and the other fields.
-    pub(crate) fn split_first(&self) -> Option<((&[u8], &[u8]), Self)> {
+    pub(crate) fn split_first(&self) -> Option<(NameAndValue<'_>, Self)> {
         let (first, others) = self.spans.split_first()?;
         let others = Self { buffer: self.buffer.clone(), spans: SmallVec::from_slice(others) };
         Some(((self.at(first.name), self.at(first.value)), others))
@@ -195,6 +195,9 @@ impl Fields {
         self.iter().map(|(n, v)| n.len() + v.len()).sum()
     }
 }
+
+/// One field.
+pub(crate) type NameAndValue<'a> = (&'a [u8], &'a [u8]);
 
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {

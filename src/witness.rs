@@ -94,6 +94,7 @@ impl Fired {
 }
 
 /// One thing to be seen.
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests look"))]
 #[derive(Clone, Debug)]
 pub(crate) enum Sight {
     /// Of an event.

@@ -163,6 +163,7 @@ impl Turn {
     }
 
     /// Settles a unit whose middleware has ended, unless that failed. Nothing is awaited here.
+    #[allow(clippy::result_large_err, reason = "rare, and whoever gets it takes it apart at once")]
     pub(super) fn settle(&mut self, mut hand: Hand, end: End) -> Result<(), (Hand, Fault)> {
         hand.leave_out(&end.removed, end.outcome.is_err());
         match end.outcome {

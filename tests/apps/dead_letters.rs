@@ -269,7 +269,7 @@ async fn a_crash_between_two_commits_leaves_each_letter_once() {
     let mut app = App::bare("shop");
     app.processor(&orders, async |order: Order| {
         takes(10 * MS).await;
-        if order.n % 3 == 0 { Err(runnel::Error::from("no stock")) } else { Ok(()) }
+        if order.n.is_multiple_of(3) { Err(runnel::Error::from("no stock")) } else { Ok(()) }
     })
     .name("billing")
     .dead_letter();
@@ -321,7 +321,7 @@ async fn dead_letters_do_not_go_with_policies_that_stop_nor_with_dead_letters() 
         .dead_letter();
     app.processor(&orders.dead_letters(), async |_: DeadLetter<Order>| {}).name("given_up").dead_letter();
 
-    let refused = tokio::spawn(async { TestApp::start(app).await }).await.err().expect("it cannot work").into_panic();
+    let refused = runnel::spawn(async { TestApp::start(app).await }).await.err().expect("it cannot work").into_panic();
 
     let refused = refused.downcast_ref::<String>().unwrap();
     assert!(refused.contains("`exception_policy = \"quarantine\"` stops there: give one of them"), "{refused}");

@@ -78,7 +78,7 @@ impl Runs {
         let routes = app.log_store(logs).connect().await.unwrap().http().await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        runnel::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         url
     }
 }

@@ -10,7 +10,7 @@ use crate::ground::{Book, Failing, app, fixed, into, night};
 async fn the_waits_of_a_backoff_double_between_their_bounds() {
     let book = Book::new().fails("load", 9, Failing::Plainly);
     let secs = Duration::from_secs;
-    let shop = app(&book, |job| drop(job.retry(RetryPolicy::backoff(5, 2, secs(1), secs(10)))));
+    let shop = app(&book, |job| _ = job.retry(RetryPolicy::backoff(5, 2, secs(1), secs(10))));
 
     let report = into(&shop, &Stores::memory()).run(night(1)).await.unwrap();
 
@@ -22,7 +22,7 @@ async fn the_waits_of_a_backoff_double_between_their_bounds() {
 #[tokio::test(start_paused = true)]
 async fn steps_that_were_done_are_not_done_again_by_another_attempt() {
     let book = Book::new().fails("load", 2, Failing::Plainly);
-    let shop = app(&book, |job| drop(job.retry(fixed(5))));
+    let shop = app(&book, |job| _ = job.retry(fixed(5)));
     let stores = Stores::memory();
 
     let report = into(&shop, &stores).run(night(1)).await.unwrap();
@@ -49,7 +49,7 @@ async fn only_errors_of_listed_steps_and_of_none_are_worth_another_attempt() {
         (vec![], "load", 1),
     ] {
         let book = Book::new().fails(failing, 1, Failing::Plainly);
-        let shop = app(&book, |job| drop(job.retry(fixed(3)).retry_steps(steps.clone())));
+        let shop = app(&book, |job| _ = job.retry(fixed(3)).retry_steps(steps.clone()));
 
         let report = into(&shop, &Stores::memory()).run(night(1)).await.unwrap();
 
@@ -64,7 +64,7 @@ async fn only_errors_of_listed_steps_and_of_none_are_worth_another_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_terminal_error_ends_the_run_at_once() {
     let book = Book::new().fails("load", 1, Failing::Terminally);
-    let shop = app(&book, |job| drop(job.retry(fixed(3))));
+    let shop = app(&book, |job| _ = job.retry(fixed(3)));
 
     let report = into(&shop, &Stores::memory()).run(night(1)).await.unwrap();
 
@@ -76,7 +76,7 @@ async fn a_terminal_error_ends_the_run_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_an_error_with_its_message_wherever_it_comes_from() {
     let book = Book::new().fails("load", 1, Failing::ByPanic);
-    let shop = app(&book, |job| drop(job.retry(fixed(3))));
+    let shop = app(&book, |job| _ = job.retry(fixed(3)));
     let report = into(&shop, &Stores::memory()).run(night(1)).await.unwrap();
     assert_eq!((report.attempts.len(), report.is_well()), (2, true));
     assert_eq!(report.attempts[0].message, "step `load` failed: it panicked: load went up in smoke");
@@ -91,7 +91,7 @@ async fn a_panic_is_an_error_with_its_message_wherever_it_comes_from() {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_cuts_all_attempts_and_is_not_tried_again() {
     let book = Book::new().fails("load", 1, Failing::Plainly).fails("normalize", 1, Failing::ByHanging);
-    let shop = app(&book, |job| drop(job.retry(fixed(9)).timeout(Duration::from_secs(30))));
+    let shop = app(&book, |job| _ = job.retry(fixed(9)).timeout(Duration::from_secs(30)));
     let stores = Stores::memory();
 
     let report = into(&shop, &stores).run(night(1)).await.unwrap();
@@ -119,7 +119,7 @@ async fn having_nothing_to_do_is_no_failure_also_in_a_step() {
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_cannot_work_and_an_input_that_does_not_fit_are_refused_before_anything_runs() {
     let book = Book::new();
-    let shop = app(&book, |job| drop(job.retry(fixed(0))));
+    let shop = app(&book, |job| _ = job.retry(fixed(0)));
     let refused = into(&shop, &Stores::memory()).run(night(1)).await.unwrap_err();
     assert!(matches!(&refused, Failure::Invalid(why) if why.contains("at least 1")), "{refused}");
 

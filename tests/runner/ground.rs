@@ -10,7 +10,7 @@ use runnel::{DeclaredJob, Error, RetryPolicy, Runner};
 /// What happened, in order, with the seconds since the book was opened.
 #[derive(Clone)]
 pub struct Book {
-    opened: tokio::time::Instant,
+    opened: runnel::clock::Instant,
     lines: Arc<Mutex<Vec<(String, u64)>>>,
     /// How often each step is still to fail, and how.
     failing: Arc<Mutex<HashMap<String, (u32, Failing)>>>,
@@ -27,7 +27,7 @@ pub enum Failing {
 
 impl Book {
     pub fn new() -> Self {
-        Self { opened: tokio::time::Instant::now(), lines: Arc::default(), failing: Arc::default() }
+        Self { opened: runnel::clock::now(), lines: Arc::default(), failing: Arc::default() }
     }
 
     pub fn fails(self, step: &str, times: u32, how: Failing) -> Self {
@@ -36,7 +36,7 @@ impl Book {
     }
 
     pub fn note(&self, line: impl Into<String>) {
-        self.lines.lock().unwrap().push((line.into(), self.opened.elapsed().as_secs()));
+        self.lines.lock().unwrap().push((line.into(), runnel::clock::now().since(self.opened).as_secs()));
     }
 
     pub fn lines(&self) -> Vec<String> {

@@ -63,7 +63,7 @@ impl RunObserver for Clumsy {
 #[tokio::test(start_paused = true)]
 async fn observers_are_told_in_order_and_their_own_failures_change_nothing() {
     let book = Book::new().fails("load", 2, Failing::Plainly);
-    let shop = app(&book, |job| drop(job.retry(fixed(3)))).observer(Clumsy).observer(Notary(book.clone()));
+    let shop = app(&book, |job| _ = job.retry(fixed(3))).observer(Clumsy).observer(Notary(book.clone()));
 
     let report = into(&shop, &Stores::memory()).run(night(1)).await.unwrap();
 

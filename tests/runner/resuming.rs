@@ -10,7 +10,7 @@ use crate::ground::{Book, Failing, app, fixed, into, night};
 #[tokio::test(start_paused = true)]
 async fn a_run_that_failed_is_finished_before_a_new_one_begins() {
     let book = Book::new().fails("load", 2, Failing::Plainly);
-    let shop = app(&book, |job| drop(job.retry(fixed(2))));
+    let shop = app(&book, |job| _ = job.retry(fixed(2)));
     let (stores, place) = (Stores::memory(), tempfile::tempdir().unwrap());
     let runner = into(&shop, &stores).work_dir(place.path());
     let failed = runner.run(night(1)).await.unwrap();
@@ -53,10 +53,10 @@ async fn a_run_that_failed_with_nothing_done_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_process_died_is_finished_elsewhere_though_nothing_was_projected() {
     let book = Book::new().fails("load", 1, Failing::ByHanging);
-    let shop = app(&book, |job| drop(job.retry(fixed(2))));
+    let shop = app(&book, |job| _ = job.retry(fixed(2)));
     let _world = TestApp::without_workers(shop.clone()).await;
     let first = shop.clone();
-    let dying = tokio::spawn(async move { first.job_named("ingest").run(night(1)).await });
+    let dying = runnel::spawn(async move { first.job_named("ingest").run(night(1)).await });
     while book.times("load").is_empty() {
         tokio::task::yield_now().await;
     }
@@ -95,7 +95,7 @@ async fn a_job_that_changed_does_not_resume_its_old_run_and_starts_anew() {
     let book = Book::new().fails("load", 1, Failing::Plainly);
     let stores = Stores::memory();
     let failed = into(&app(&book, |_| {}), &stores).run(night(1)).await.unwrap();
-    let changed = app(&book, |job| drop(job.dag("extract normalize check load")));
+    let changed = app(&book, |job| _ = job.dag("extract normalize check load"));
 
     let refused = into(&changed, &stores).retry(&failed.run_id).await.unwrap_err();
     assert!(matches!(&refused, Failure::RetryValidation(why) if why.contains("the job has changed")), "{refused}");

@@ -68,7 +68,7 @@ async fn traces(store: &dyn RunLogStore) -> Vec<(u32, Status)> {
 async fn every_attempt_leaves_a_trace_in_the_store_it_is_meant_for() {
     let book = Book::new().fails("load", 1, Failing::Plainly);
     let (stores, apart) = (Stores::memory(), Shaky::default());
-    let shop = app(&book, |job| drop(job.retry(fixed(2)).store_trace_info(true)));
+    let shop = app(&book, |job| _ = job.retry(fixed(2)).store_trace_info(true));
     let report = into(&shop, &stores).run(night(1)).await.unwrap();
     assert_eq!(traces(&*stores.run_logs).await, [(1, Status::Fail), (2, Status::Success)]);
     assert_eq!(report.attempts.iter().map(|attempt| attempt.steps.len()).collect::<Vec<_>>(), [3, 3]);
@@ -79,7 +79,7 @@ async fn every_attempt_leaves_a_trace_in_the_store_it_is_meant_for() {
     assert!(last.code_identities.iter().any(|code| code.kind == "runnel"));
     assert_eq!(last.execution_context["app"], "shop");
 
-    let shop = app(&Book::new(), |job| drop(job.store_trace_info("apart")));
+    let shop = app(&Book::new(), |job| _ = job.store_trace_info("apart"));
     let _ended = into(&shop, &stores).trace_store("apart", apart.clone()).run(night(1)).await.unwrap();
     assert_eq!(traces(&apart).await, [(1, Status::Success)]);
 }
@@ -88,7 +88,7 @@ async fn every_attempt_leaves_a_trace_in_the_store_it_is_meant_for() {
 async fn a_trace_that_cannot_be_stored_is_kept_as_a_file_until_it_can() {
     let book = Book::new().fails("load", 1, Failing::Plainly);
     let (place, apart) = (tempfile::tempdir().unwrap(), Shaky::default());
-    let shop = app(&book, |job| drop(job.retry(fixed(2)).store_trace_info("apart").run_from_clean_folder()));
+    let shop = app(&book, |job| _ = job.retry(fixed(2)).store_trace_info("apart").run_from_clean_folder());
     let runner = into(&shop, &Stores::memory()).work_dir(place.path()).trace_store("apart", apart.clone());
     let files = || std::fs::read_dir(place.path().join("ingest/traces")).unwrap().count();
 

@@ -92,9 +92,9 @@ impl Draw {
             prefetch: [1, 4, 64][chance.usize(..3)],
             faults: climate.faults(&mut chance),
             is_migrated: chance.u8(..8) == 0 && matches!(climate, Calm | Crashes | Network),
-            has_jobs: climate == Leaders || (climate == Calm && seed % 4 == 0),
+            has_jobs: climate == Leaders || (climate == Calm && seed.is_multiple_of(4)),
             // Some of every climate: it doubles what there is to do.
-            is_recorded: seed % 3 == 0,
+            is_recorded: seed.is_multiple_of(3),
         }
     }
 }

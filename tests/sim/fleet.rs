@@ -81,7 +81,8 @@ fn runs(story: &Story, problems: &mut Vec<String>) {
     for fact in &story.facts {
         match fact {
             Fact::RunBegun { run_id } => {
-                if has_ended.insert(run_id, false).is_some() && !story.has_late_requests {
+                let is_known = has_ended.insert(run_id, false).is_some();
+                if is_known && !story.has_late_requests {
                     problems.push(format!("C11 run {run_id} begins again"));
                 }
             }

@@ -1,6 +1,7 @@
 //! What the links, the faults and the clock promise. That the operations answer as Redis does is the conformance
 //! suite's business.
 
+#[cfg(feature = "testing")] // Its clock stands still.
 mod fleet;
 
 use std::future::Future;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::{
-    Acquire, Acquired, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Committed, Epoch, Fence,
-    FrontMark, Group, KeyLayout, LAYOUT_VERSION, NewEntry, Owned, Place, Source, Start, StreamFacts, StreamRef, Term,
+    Acquire, Acquired, Broker, BrokerError, Commit, Committed, Epoch, Fence, FrontMark, Group, KeyLayout,
+    LAYOUT_VERSION, NewEntry, Owned, Place, Source, Start, StreamFacts, StreamRef,
 };
 use crate::event::{EventId, Fields, Partition};
 

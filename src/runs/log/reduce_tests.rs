@@ -77,8 +77,8 @@ proptest! {
         let mut reached = 0;
         for (from, to) in replays {
             let (from, to) = (from.index(reached + 1), to.index(events.len() + 1));
-            for at in from..to {
-                let _ = log.apply(EventId::new(at as u64 + 1, 0), &events[at]);
+            for (at, event) in events.iter().enumerate().take(to).skip(from) {
+                let _ = log.apply(EventId::new(at as u64 + 1, 0), event);
             }
             // Up to here everything came, without a gap.
             reached = reached.max(to);

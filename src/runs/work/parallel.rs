@@ -22,6 +22,9 @@ struct BranchFailed {
     source: Error,
 }
 
+/// What a branch has answered, and what is kept of that.
+type Answer<T> = Result<(T, Option<Value>), Error>;
+
 impl RunContext {
     /// Does something once for each of `branches`, all at once, and answers what they answered in their order.
     ///
@@ -78,7 +81,7 @@ impl RunContext {
             let doing = each(within, branch);
             async move { (at, work.do_branch(name, doing).await) }
         });
-        let mut done: Vec<Option<Result<(T, Option<Value>), Error>>> = Vec::new();
+        let mut done: Vec<Option<Answer<T>>> = Vec::new();
         done.resize_with(names.len(), || None);
         if work.facts.parallel {
             let mut doing: FuturesUnordered<_> = doing.collect();
@@ -104,7 +107,7 @@ impl RunContext {
         work: &Work,
         step: &str,
         mut log: StepLog,
-        done: Vec<(Result<(T, Option<Value>), Error>, String)>,
+        done: Vec<(Answer<T>, String)>,
     ) -> Result<Vec<T>, Error> {
         let (mut answers, mut failed) = (Vec::new(), None);
         for (answer, branch) in done {

@@ -60,13 +60,11 @@ async fn the_failure_of_a_function_is_an_outcome_that_can_be_forgiven() {
             }),
             _ => app.event_loop(&orders, |events: &mut Events<Order>| {
                 Box::pin(async move {
-                    while let Some(order) = events.next().await? {
-                        match order.n {
-                            0 => return Err("it fails".into()),
-                            _ => panic!("it panics"),
-                        }
+                    match events.next().await? {
+                        Some(Order { n: 0, .. }) => Err("it fails".into()),
+                        Some(_) => panic!("it panics"),
+                        None => Ok(()),
                     }
-                    Ok(())
                 })
             }),
         }

@@ -53,7 +53,7 @@ async fn what_is_removed_of_a_batch_is_settled_with_the_rest() {
         let mut app = App::bare("shop");
         let even = Before(|unit: &mut Unit| {
             assert!(unit.is_batch());
-            unit.retain(|event| number(event) % 2 == 0);
+            unit.retain(|event| number(event).is_multiple_of(2));
             None
         });
         noter(&mut app, &orders, style, &log).middleware(even).middleware(Noting("inside", log.clone()));

@@ -1,6 +1,7 @@
 //! The fleet: what may be asked again, and what a rollback takes back.
 
 use super::*;
+use crate::broker::{Bidden, Claim, ClaimKind, Claimed, Term};
 
 fn instant(worker: &str, term: Term, instant: u64, kind: ClaimKind) -> Claim {
     Claim { worker: worker.into(), term, job: "tidy".into(), instant, kind }
