@@ -122,12 +122,19 @@ impl Host for Package {
     }
 
     async fn stores(&self) -> Result<Stores, Failure> {
-        self.broker().await?;
-        let store = self.store.get().expect("the broker was connected the line before");
-        let home = (store.url.clone(), self.app.clone(), self.loaded.settings.key_prefix.clone());
+        let section = &self.loaded.sections.run_log_store;
+        // Only who looks beside the streams needs to know where they are.
+        let home = match section.kind() {
+            None | Some("redis") => {
+                self.broker().await?;
+                let store = self.store.get().expect("the broker was connected the line before");
+                let home = (store.url.clone(), self.app.clone(), self.loaded.settings.key_prefix.clone());
+                (store.facts.product != "memory").then_some(home)
+            }
+            Some(_) => None,
+        };
         let app = App::bare(&self.app);
-        let home = (store.facts.product != "memory").then_some(home);
-        app.run_logs.found(self.loaded.sections.run_log_store.clone(), home);
+        app.run_logs.found(section.clone(), home);
         app.stores().await
     }
 

@@ -14,10 +14,12 @@ fn true_stories() -> &'static [Story] {
     STORIES.get_or_init(|| {
         mute_drawn_panics();
         let calm = (1..).map(Draw::of).filter(|draw| draw.climate == Climate::Calm && draw.processors.len() == 2);
-        // Most of them have letters.
+        // Some of them have jobs and a task log, and most have letters.
+        let (jobs, others): (Vec<_>, Vec<_>) = calm.take(120).partition(|draw| draw.has_jobs && draw.is_recorded);
         let (with, without): (Vec<_>, Vec<_>) =
-            calm.take(60).partition(|draw| draw.processors.iter().any(|processor| processor.keeps_letters));
-        with.into_iter().take(6).chain(without.into_iter().take(2)).map(|draw| tell(&draw).0).collect()
+            others.into_iter().partition(|draw| draw.processors.iter().any(|processor| processor.keeps_letters));
+        let chosen = with.into_iter().take(4).chain(without.into_iter().take(1)).chain(jobs.into_iter().take(3));
+        chosen.map(|draw| tell(&draw).0).collect()
     })
 }
 

@@ -120,7 +120,7 @@ mod tests {
             (filter!(task_name = "a\0"), (r#" AND "task_name" = $1"#, 1, false)),
             (filter!(task_name = ne("a\0")), ("", 0, false)),
             (filter!(task_name = gt("a")), ("", 0, false)),
-            (filter!(level = ge(Error)), (r#" AND "level" IN ($1, $2)"#, 2, true)),
+            (filter!(level = ge(Warn)), (r#" AND "level" IN ($1, $2)"#, 2, true)),
             (filter!(partition = ne(3)), (r#" AND ("partition" IS NULL OR "partition" <> $1)"#, 1, true)),
             (filter!(created = between(1.0, None)), (r#" AND "created" >= $1"#, 1, true)),
             (filter!(created = between(None::<f64>, None::<f64>)), ("", 0, false)),
