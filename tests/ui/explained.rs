@@ -101,10 +101,14 @@ fn complaints(file: &Path, messages: &[Value]) -> Vec<String> {
     complaints
 }
 
-/// The line an error points at; none for the closing remarks.
+/// The line an error points at; none for the closing remarks. Of an error inside of a macro: where that is called.
 fn primary_line(error: &Value) -> Option<u64> {
     let spans = error["spans"].as_array()?;
-    spans.iter().find(|span| span["is_primary"] == true)?["line_start"].as_u64()
+    let mut span = spans.iter().find(|span| span["is_primary"] == true)?;
+    while span["expansion"]["span"].is_object() {
+        span = &span["expansion"]["span"];
+    }
+    span["line_start"].as_u64()
 }
 
 fn expected(text: &str) -> Expected {
