@@ -227,7 +227,8 @@ fn a_trim_beyond_a_processor_is_told() {
 fn an_instant_that_runs_twice_or_unclaimed_is_told() {
     unnoticed("doubled instants", doubles(|fact| matches!(fact, Fact::Fired { .. })));
     unnoticed("dropped claims", drops(|fact| matches!(fact, Fact::Claimed { .. })));
-    unnoticed("dropped closings", drops(|fact| matches!(fact, Fact::Closed { .. })));
+    // The task of the leader has no instants, by which its end could be missed.
+    unnoticed("dropped closings", drops(|fact| matches!(fact, Fact::Closed { job, .. } if job != "task")));
 }
 
 #[test]
