@@ -132,7 +132,7 @@ pub struct Terminal {
     cause: Cause,
 }
 
-/// What a [`Terminal`] wraps. It is a link of the chain of its own, because boxes of other crates forget the type of what
+/// What a [`Terminal`](struct@Terminal) wraps. It is a link of the chain of its own, because boxes of other crates forget the type of what
 /// they hold, and only let its causes be seen.
 struct Cause(Error);
 
@@ -188,7 +188,7 @@ impl std::error::Error for Cause {
 
 /// `.terminal()?` in place of `?`: what failed is not tried again.
 pub trait TerminalExt<T> {
-    /// Wraps the error in [`Terminal`].
+    /// Wraps the error in [`Terminal`](struct@Terminal).
     fn terminal(self) -> std::result::Result<T, Terminal>;
 }
 

@@ -1,7 +1,7 @@
 //! What the attribute macros' output names. Not for people: it may change with any version.
 //!
 //! Each type that a user wrote is asked for its trait by exactly one function of this module, so that a type that does
-//! not fit makes one error. The traits here narrow those of [`processor`](mod@crate::processor) and [`job`](crate::job) to
+//! not fit makes one error. The traits here narrow those of [`processor`](mod@crate::processor) and [`job`](mod@crate::job) to
 //! what the syntax has decided already, and say so when a type is none of them.
 
 use std::any::TypeId;

@@ -1,7 +1,7 @@
 //! `#[runnel::task]`, `#[runnel::timer(..)]`, `#[runnel::crontab(..)]` and `#[runnel::job]`: an `async fn` that becomes a
 //! job.
 //!
-//! Built as [`processor`](crate::processor) is: the function is emitted as it is, beside it a type of the same name knows
+//! Built as [`processor`](mod@crate::processor) is: the function is emitted as it is, beside it a type of the same name knows
 //! how to declare it, and each type the user wrote is asked for its trait exactly once, at its own place.
 
 use proc_macro2::{Span, TokenStream};
