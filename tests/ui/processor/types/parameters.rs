@@ -39,7 +39,7 @@ async fn loop_of_batches(_: &mut Events<Vec<Event>>) {} //~ a processor of this 
 
 #[runnel::processor(ORDERS)]
 async fn no_extractor(_: Order, _: Context, _: Pool) {} //~ a processor cannot ask for `Pool`
-//~^ expected `Context`, `State<T>` or `Key`
+//~^ expected `Context`, `State<T>`, `Key` or `RunContext`
 //~^ values of your own are held by the app: ask for `State<Pool>`, and give it with `App::state(..)`
 
 #[runnel::processor(ORDERS)]
