@@ -236,7 +236,14 @@ impl Executor {
     pub(super) fn ended(&mut self, partition: Partition, end: LaneEnd, now: Instant) {
         let place = self.places.remove(&partition);
         match end {
-            LaneEnd::Closed => self.ownership.released(partition),
+            LaneEnd::Closed => {
+                self.ownership.released(partition);
+                // It was ours to the end, so no mark stood there. Whoever looks next at what is stopped does so in half a
+                // minute.
+                if self.membership.told_stopped(partition).is_some() {
+                    self.note_stopped(partition, None);
+                }
+            }
             LaneEnd::Lost => {
                 if let Some(place) = place {
                     let wish = Wish {

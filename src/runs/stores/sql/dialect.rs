@@ -76,7 +76,9 @@ impl Dialect {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = trim($1, '\"') COLLATE NOCASE",
             #[cfg(feature = "postgres")]
-            Self::Postgres => "SELECT COUNT(to_regclass($1))",
+            // Names are remembered until a table is opened, also those of tables that were not there: `to_regclass` by
+            // itself answers what held before a wait for others who made them.
+            Self::Postgres => "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass($1)",
         }
     }
 }
