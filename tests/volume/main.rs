@@ -139,7 +139,7 @@ fn events_of_a_megabyte_stay_within_what_may_be_read_ahead() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(large_events(160 * scale().min(8)));
+    runtime.block_on(large_events(320 * scale().min(8)));
 }
 
 async fn large_events(total: u64) {
@@ -164,6 +164,7 @@ async fn large_events(total: u64) {
 
     println!("{total} events of 1 MB in 16 partitions: {took:.1?}, {} idle, {} at most", mib(before), mib(peak));
     assert_eq!(handled, total);
-    // What may be read ahead, the event in hand of each partition, and a reply that is still arriving.
-    assert!(peak <= before + 4 * worker::AHEAD, "{} at most, {} idle", mib(peak), mib(before));
+    // What may be read ahead; a reply that is still arriving, and the buffer that grew for it; the event in hand of each
+    // partition, as it was read and as it was decoded. All of it is a third of what was sent.
+    assert!(peak <= before + 6 * worker::AHEAD, "{} at most, {} idle", mib(peak), mib(before));
 }
