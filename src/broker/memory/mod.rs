@@ -22,6 +22,7 @@ mod faults;
 mod handle;
 mod history;
 mod hooks;
+mod journey;
 mod leadership;
 mod letters;
 mod link;

@@ -6,6 +6,7 @@
 
 mod connection;
 mod durable;
+mod erase;
 mod keys;
 mod leadership;
 mod letters;
@@ -33,7 +34,7 @@ use self::connection::{Connection, Patience};
 use self::durable::Durable;
 use self::keys::Keys;
 use self::reader::{Reader, Unblock};
-use self::reply::{Reply, Unread};
+use self::reply::Unread;
 use self::scripts::Call;
 use self::target::Target;
 use super::{
@@ -373,30 +374,6 @@ impl Broker for Redis {
     }
 
     async fn erase(&self) -> Result<u64, BrokerError> {
-        const DOING: &str = "erasing an app";
-        let unexpected = |why| self.connection.unexpected(DOING, why);
-        let (mut cursor, mut erased) = ("0".to_owned(), 0);
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(&cursor).arg("MATCH").arg(self.keys.pattern()).arg("COUNT").arg(1000);
-            let mut page = Reply::of(self.connection.ask(DOING, &scan).await?).map_err(unexpected)?;
-            cursor = page.text("cursor").map_err(unexpected)?;
-            let mut unlink = redis::cmd("UNLINK");
-            let mut any = false;
-            for key in page.list("keys").map_err(unexpected)? {
-                let key = reply::text(key).map_err(unexpected)?;
-                if self.keys.is_ours(&key) {
-                    unlink.arg(key);
-                    any = true;
-                }
-            }
-            if any {
-                let gone: u64 = reply::number(self.connection.ask(DOING, &unlink).await?).map_err(unexpected)?;
-                erased += gone;
-            }
-            if cursor == "0" {
-                return Ok(erased);
-            }
-        }
+        erase::erase(self).await
     }
 }

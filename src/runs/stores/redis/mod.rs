@@ -7,6 +7,7 @@
 
 mod configured;
 mod held;
+mod index;
 mod lines;
 mod walk;
 
@@ -18,6 +19,7 @@ use chrono::{DateTime, Utc};
 
 pub(super) use self::configured::{Home, OnRedis};
 use self::held::{Held, HeldRuns};
+use self::index::{ALL, indexes};
 use self::walk::Walk;
 use super::chunks::{self, Chunks, HEADER, PARAMETERS};
 use super::document::Documents;
@@ -64,8 +66,6 @@ pub struct RedisStore {
     options: RedisStoreOptions,
 }
 
-/// The index that finds every document.
-const ALL: &str = "created";
 /// How many documents are read at once.
 const AT_ONCE: usize = 200;
 /// How often somebody else may be faster.
@@ -208,12 +208,7 @@ impl RedisStore {
 
     /// The index that finds the fewest documents among those that find all that are asked for.
     async fn narrowest(&self, query: &RunLogQuery) -> Result<String, StoreError> {
-        let mut indexes: Vec<String> = Vec::new();
-        indexes.extend(query.tag.as_deref().filter(|tag| !tag.is_empty()).map(of_tag));
-        indexes.extend(query.task_name.as_deref().map(of_task));
-        if let [status] = query.status[..] {
-            indexes.push(of_status(status));
-        }
+        let mut indexes = index::that_find(query);
         if indexes.len() < 2 {
             return Ok(indexes.pop().unwrap_or_else(|| ALL.to_owned()));
         }
@@ -251,25 +246,6 @@ const FILE: &str = ".json";
 
 fn part(file: &str) -> &str {
     file.strip_suffix(FILE).unwrap_or(file)
-}
-
-fn of_tag(tag: &str) -> String {
-    format!("tag.{tag}")
-}
-
-fn of_task(name: &str) -> String {
-    format!("task.{name}")
-}
-
-fn of_status(status: Status) -> String {
-    format!("status.{status}")
-}
-
-/// The indexes that find a document.
-fn indexes(log: &RunLog) -> Vec<String> {
-    let mut indexes = vec![ALL.to_owned(), of_task(&log.task_name), of_status(log.status)];
-    indexes.extend(Some(log.tag.as_str()).filter(|tag| !tag.is_empty()).map(of_tag));
-    indexes
 }
 
 fn milliseconds(time: Duration) -> u64 {
