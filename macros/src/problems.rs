@@ -57,9 +57,16 @@ pub(crate) fn shown(tokens: impl ToTokens) -> String {
     text
 }
 
+/// Checks that these tokens are among those, for tests: blanks do not count.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn assert_has(expanded: &TokenStream, part: TokenStream) {
+    assert!(contains(expanded, &part), "expected: {part}\nin: {expanded}");
+}
+
 /// Whether these tokens are among those, for tests: blanks do not count.
 #[cfg(test)]
-pub(crate) fn contains(tokens: &TokenStream, part: &TokenStream) -> bool {
+fn contains(tokens: &TokenStream, part: &TokenStream) -> bool {
     let without_blanks = |tokens: &TokenStream| tokens.to_string().replace([' ', '\n'], "");
     without_blanks(tokens).contains(&without_blanks(part))
 }

@@ -154,12 +154,7 @@ fn innermost_new(expr: &mut Expr) -> Option<&mut Expr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems::contains;
-
-    #[track_caller]
-    fn assert_has(expanded: &TokenStream, part: TokenStream) {
-        assert!(contains(expanded, &part), "expected: {part}\nin: {expanded}");
-    }
+    use crate::problems::assert_has;
 
     #[test]
     fn the_innermost_new_takes_the_type_of_the_static() {

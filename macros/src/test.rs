@@ -84,12 +84,7 @@ fn tested(mut function: ItemFn, time: &TokenStream) -> TokenStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems::contains;
-
-    #[track_caller]
-    fn assert_has(expanded: &TokenStream, part: TokenStream) {
-        assert!(contains(expanded, &part), "expected: {part}\nin: {expanded}");
-    }
+    use crate::problems::assert_has;
 
     #[track_caller]
     fn refused(attr: TokenStream, item: TokenStream, why: &str) {

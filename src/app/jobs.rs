@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{JobCall, JobFunction, JobSpec, Plan, Typed, When};
+use crate::job::{JobCall, JobFunction, JobSpec, Plan, When};
 use crate::processor::DeclaredAt;
 use crate::settings::ExceptionPolicy;
 
@@ -18,7 +18,7 @@ impl App {
     /// A generation begins when a worker joins an empty fleet, or one that runs another [`App::version`].
     #[track_caller]
     pub fn task<P: 'static, F: JobFunction<P>>(&mut self, function: F) -> DeclaredJob<'_> {
-        self.add_job(When::AtStart, function_name::<F>(), Typed::new(function))
+        self.add_job(When::AtStart, function_name::<F>(), JobCall::of(function))
     }
 
     /// Adds a timer: a function that is run every `interval`, from 1 ms up, first one interval after the start.
@@ -33,7 +33,7 @@ impl App {
     #[track_caller]
     pub fn timer<P: 'static, F: JobFunction<P>>(&mut self, interval: Duration, function: F) -> DeclaredJob<'_> {
         let when = When::Every { interval, jitter: Duration::ZERO, overlap: Overlap::Skip };
-        self.add_job(when, function_name::<F>(), Typed::new(function))
+        self.add_job(when, function_name::<F>(), JobCall::of(function))
     }
 
     /// Adds a crontab: a function that is run at calendar instants. `spec` has 5 fields (minute, hour, day of month,
@@ -56,11 +56,11 @@ impl App {
             max_lateness: None,
             delivery: Delivery::AtMostOnce,
         };
-        self.add_job(when, function_name::<F>(), Typed::new(function))
+        self.add_job(when, function_name::<F>(), JobCall::of(function))
     }
 
     #[track_caller]
-    pub(super) fn add_job(&mut self, when: When, name: String, call: impl JobCall + 'static) -> DeclaredJob<'_> {
+    pub(super) fn add_job(&mut self, when: When, name: String, call: JobCall) -> DeclaredJob<'_> {
         let here = std::panic::Location::caller();
         let spec = JobSpec {
             name,

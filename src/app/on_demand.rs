@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::job::{OnDemandFunction, Plan, RetryPolicy, TraceInfo, TypedOnDemand, When};
+use crate::job::{JobCall, OnDemandFunction, Plan, RetryPolicy, TraceInfo, When};
 use crate::runs::{RunLogStore, RunObserver};
 
 use super::{App, DeclaredJob, function_name};
@@ -35,7 +35,7 @@ impl App {
     /// ```
     #[track_caller]
     pub fn on_demand<P: 'static, F: OnDemandFunction<P>>(&mut self, function: F) -> DeclaredJob<'_> {
-        self.add_job(When::OnDemand, function_name::<F>(), TypedOnDemand::new(function))
+        self.add_job(When::OnDemand, function_name::<F>(), JobCall::on_demand(function))
     }
 
     /// Has somebody look on while jobs on demand of this app run.

@@ -159,7 +159,7 @@ impl Runner {
         let given = match asked {
             Asked::ByName(given) => given,
             Asked::InOrder(texts) => {
-                let read = read_positional(&self.spec()?.call.inputs(), &texts);
+                let read = read_positional(&self.spec()?.call.inputs, &texts);
                 read.map_err(|why| self.refused(&why))?
             }
         };
@@ -175,7 +175,7 @@ impl<I: Inputs> Runner<I> {
     /// When it cannot run at all: its input or its configuration cannot work, the store does not answer. A run that fails is
     /// no error here; [`RunReport::into_result`] makes it one.
     pub async fn run(&self, given: I::Given) -> Result<RunReport, Failure> {
-        let specs = self.spec()?.call.inputs();
+        let specs = &self.spec()?.call.inputs;
         let names: Vec<&str> = specs.iter().filter_map(|spec| spec.name).collect();
         let object = I::object(given, &names);
         let object = object.map_err(|error| self.refused(&format!("its input cannot be written: {error}")))?;

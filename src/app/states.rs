@@ -63,13 +63,13 @@ impl App {
         let jobs = self
             .jobs
             .iter()
-            .map(|job| (format!("{} `{}` ({})", job.when.kind(), job.name, job.declared_at), job.call.needs()));
+            .map(|job| (format!("{} `{}` ({})", job.when.kind(), job.name, job.declared_at), job.call.needs.clone()));
         self.missing_of(processors.chain(jobs))
     }
 
     /// Those that one job asks for.
     pub(super) fn missing_states_of(&self, job: &JobSpec) -> Vec<String> {
-        self.missing_of([(format!("job `{}` ({})", job.name, job.declared_at), job.call.needs())])
+        self.missing_of([(format!("job `{}` ({})", job.name, job.declared_at), job.call.needs.clone())])
     }
 
     fn missing_of(&self, all: impl IntoIterator<Item = (String, Vec<(TypeId, &'static str)>)>) -> Vec<String> {

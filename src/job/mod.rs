@@ -26,7 +26,6 @@ mod policy;
 pub use crate::runs::{Inaction, inaction};
 pub use input::{InputSpec, Inputs, JobParameter};
 pub(crate) use input::{read_input, read_positional};
-pub(crate) use on_demand::TypedOnDemand;
 pub use on_demand::{AtMostOne, OnDemandFunction};
 pub use plan::TraceInfo;
 pub(crate) use plan::{JobSection, Plan, Resolved};
@@ -68,7 +67,7 @@ pub(crate) struct JobSpec {
     pub(crate) timeout: Option<Duration>,
     /// Of jobs on demand: how their runs are tried and kept.
     pub(crate) plan: Plan,
-    pub(crate) call: Arc<dyn JobCall>,
+    pub(crate) call: Arc<JobCall>,
     pub(crate) declared_at: DeclaredAt,
 }
 
@@ -94,17 +93,33 @@ pub struct JobParts<'a> {
 }
 
 /// A job's function whose types are forgotten.
-pub(crate) trait JobCall: Send + Sync {
+pub(crate) struct JobCall {
     /// The states it needs.
-    fn needs(&self) -> Vec<(TypeId, &'static str)>;
-
+    pub(crate) needs: Vec<(TypeId, &'static str)>,
     /// What it is given, in order.
-    fn inputs(&self) -> Vec<InputSpec> {
-        Vec::new()
+    pub(crate) inputs: Vec<InputSpec>,
+    start: StartJob,
+}
+
+type StartJob = Box<dyn Fn(&JobParts<'_>) -> Result<JobFuture, Error> + Send + Sync>;
+
+impl JobCall {
+    /// Of a function that is given nothing but what it asks for.
+    pub(crate) fn of<P>(function: impl JobFunction<P>) -> Self {
+        let needs = function.needs();
+        Self { needs, inputs: Vec::new(), start: Box::new(move |parts| function.start(parts)) }
+    }
+
+    /// Of a function that is given an input as well.
+    pub(crate) fn on_demand<P>(function: impl OnDemandFunction<P>) -> Self {
+        let (needs, inputs) = (function.needs(), function.inputs());
+        Self { needs, inputs, start: Box::new(move |parts| function.start(parts)) }
     }
 
     /// Starts it.
-    fn call(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error>;
+    pub(crate) fn call(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error> {
+        (self.start)(parts)
+    }
 }
 
 /// Something a job's function may have as a parameter.
@@ -182,25 +197,3 @@ functions!(A B);
 functions!(A B C);
 functions!(A B C D);
 functions!(A B C D E);
-
-/// A function as a job.
-pub(crate) struct Typed<F, P> {
-    function: F,
-    parameters: std::marker::PhantomData<fn(P)>,
-}
-
-impl<P, F: JobFunction<P>> Typed<F, P> {
-    pub(crate) fn new(function: F) -> Self {
-        Self { function, parameters: std::marker::PhantomData }
-    }
-}
-
-impl<P: 'static, F: JobFunction<P>> JobCall for Typed<F, P> {
-    fn needs(&self) -> Vec<(TypeId, &'static str)> {
-        self.function.needs()
-    }
-
-    fn call(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error> {
-        self.function.start(parts)
-    }
-}

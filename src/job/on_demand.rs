@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::future::Future;
 
 use super::input::{InputSpec, JobParameter};
-use super::{JobCall, JobFuture, JobParts};
+use super::{JobFuture, JobParts};
 use crate::error::Error;
 use crate::processor::IntoOutcome;
 
@@ -78,29 +78,3 @@ functions!(A B);
 functions!(A B C);
 functions!(A B C D);
 functions!(A B C D E);
-
-/// Such a function as a job.
-pub(crate) struct TypedOnDemand<F, P> {
-    function: F,
-    parameters: std::marker::PhantomData<fn(P)>,
-}
-
-impl<P, F: OnDemandFunction<P>> TypedOnDemand<F, P> {
-    pub(crate) fn new(function: F) -> Self {
-        Self { function, parameters: std::marker::PhantomData }
-    }
-}
-
-impl<P: 'static, F: OnDemandFunction<P>> JobCall for TypedOnDemand<F, P> {
-    fn needs(&self) -> Vec<(TypeId, &'static str)> {
-        self.function.needs()
-    }
-
-    fn inputs(&self) -> Vec<InputSpec> {
-        self.function.inputs()
-    }
-
-    fn call(&self, parts: &JobParts<'_>) -> Result<JobFuture, Error> {
-        self.function.start(parts)
-    }
-}

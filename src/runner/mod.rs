@@ -88,7 +88,7 @@ impl Stage {
         given: Map<String, Value>,
     ) -> Result<RunReport, Failure> {
         let plan = self.plan(job, section)?;
-        let input = read_input(&job.call.inputs(), given)
+        let input = read_input(&job.call.inputs, given)
             .map_err(|why| Failure::Invalid(format!("job `{}` cannot run: {why}", job.name)))?;
         let folder = Folder::of(&self.work_dir, &job.name);
         self.resend_traces(job, &plan, &folder).await;
@@ -209,9 +209,9 @@ impl Stage {
         if log.dag_hash.as_ref().is_some_and(|hash| *hash != dag_hash) {
             return Err(refused(&log, "the job has changed since: its steps or parameters are others"));
         }
-        let given = past::input_of(&log, &job.call.inputs(), new)
+        let given = past::input_of(&log, &job.call.inputs, new)
             .map_err(|secret| refused(&log, &format!("its parameter `{secret}` is a secret, which is not kept")))?;
-        let input = read_input(&job.call.inputs(), given).map_err(|why| refused(&log, &why))?;
+        let input = read_input(&job.call.inputs, given).map_err(|why| refused(&log, &why))?;
         self.journal.continues(&log);
         tracing::info!(job = %job.name, run_id = %log.run_id, steps_done = done.len(), "a run is resumed");
         Ok(Activation::new(self, job, plan, log.run_id.clone(), input).continuing(&log, done).run().await)

@@ -33,7 +33,7 @@ struct Kept {
 
 /// A fingerprint of what a job does: of its name, its parameters and what is known of its steps.
 pub(super) fn dag_hash(job: &JobSpec, plan: &Resolved) -> String {
-    let inputs: Vec<&str> = job.call.inputs().iter().filter_map(|input| input.name).collect();
+    let inputs: Vec<&str> = job.call.inputs.iter().filter_map(|input| input.name).collect();
     let text = format!("{}\n{}\n{}", job.name, inputs.join(","), plan.dag);
     format!("{:016x}", xxh64(text.as_bytes(), 0))
 }

@@ -155,12 +155,7 @@ fn boxed(name: &Ident, function: &Function, given: &[Ident]) -> TokenStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems::contains;
-
-    #[track_caller]
-    fn assert_has(expanded: &TokenStream, part: TokenStream) {
-        assert!(contains(expanded, &part), "expected: {part}\nin: {expanded}");
-    }
+    use crate::problems::assert_has;
 
     /// A call whose arguments go on; written without blanks.
     #[track_caller]

@@ -102,12 +102,7 @@ fn called(name: &Ident, function: &Function, app: &Ident, stream: &Expr, options
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems::contains;
-
-    #[track_caller]
-    fn assert_has(expanded: &TokenStream, part: TokenStream) {
-        assert!(contains(expanded, &part), "expected: {part}\nin: {expanded}");
-    }
+    use crate::problems::assert_has;
 
     #[test]
     fn a_handler_is_kept_named_declared_and_registered() {

@@ -7,6 +7,7 @@ mod batched;
 mod cached;
 mod chunks;
 mod document;
+mod edits;
 mod error;
 mod files;
 mod memory;

@@ -11,7 +11,7 @@ use super::disk::{self, Lock};
 use super::file_system::{listed, page};
 use crate::runs::stores::chunks::{self, Chunks, HEADER, PARAMETERS};
 use crate::runs::stores::document::Documents;
-use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary};
+use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary, edits};
 use crate::runs::{NewRunLog, Page, RunId, RunLog, RunLogQuery};
 
 /// Documents in `<log_folder>/<run_id>/`: `RunLog.json`, and a file for each step, branch and attempt and for the
@@ -171,11 +171,7 @@ impl RunLogStore for ChunkedFs {
 
     async fn create_run_log(&self, new: NewRunLog) -> Result<RunLog, StoreError> {
         let log = RunLog::from(new);
-        let create = |known: Option<RunLog>| match known {
-            Some(known) => Err(StoreError::RunLogExists(known.run_id)),
-            None => Ok(Some(log.clone())),
-        };
-        self.change(&log.run_id, true, create).await?;
+        self.change(&log.run_id, true, edits::create(&log)).await?;
         Ok(log)
     }
 
@@ -186,8 +182,7 @@ impl RunLogStore for ChunkedFs {
     }
 
     async fn put_run_log(&self, log: &RunLog) -> Result<(), StoreError> {
-        let put = |known: Option<RunLog>| Ok(Some(known.map_or_else(|| log.clone(), |known| log.clone().over(known))));
-        self.change(&log.run_id, true, put).await
+        self.change(&log.run_id, true, edits::put(log)).await
     }
 
     async fn get_run_logs(&self, query: &RunLogQuery) -> Result<Page<RunLog>, StoreError> {
@@ -212,10 +207,6 @@ impl RunLogStore for ChunkedFs {
     }
 
     async fn update(&self, id: &RunId, change: Change<'_>) -> Result<(), StoreError> {
-        let update = |known: Option<RunLog>| {
-            let mut log = known.ok_or_else(|| StoreError::RunLogNotFound(id.clone()))?;
-            Ok(change(&mut log)?.then_some(log))
-        };
-        self.change(id, false, update).await
+        self.change(id, false, edits::update(id, change)).await
     }
 }

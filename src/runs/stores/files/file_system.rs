@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::disk;
 use crate::runs::stores::document::{self, Documents};
-use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary};
+use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary, edits};
 use crate::runs::{NewRunLog, Page, RunId, RunLog, RunLogQuery};
 
 /// Documents in `<log_folder>/<run_id>.json`.
@@ -90,11 +90,7 @@ impl RunLogStore for FileSystem {
 
     async fn create_run_log(&self, new: NewRunLog) -> Result<RunLog, StoreError> {
         let log = RunLog::from(new);
-        let create = |known: Option<RunLog>| match known {
-            Some(known) => Err(StoreError::RunLogExists(known.run_id)),
-            None => Ok(Some(log.clone())),
-        };
-        self.change(&log.run_id, create).await?;
+        self.change(&log.run_id, edits::create(&log)).await?;
         Ok(log)
     }
 
@@ -104,8 +100,7 @@ impl RunLogStore for FileSystem {
     }
 
     async fn put_run_log(&self, log: &RunLog) -> Result<(), StoreError> {
-        let put = |known: Option<RunLog>| Ok(Some(known.map_or_else(|| log.clone(), |known| log.clone().over(known))));
-        self.change(&log.run_id, put).await
+        self.change(&log.run_id, edits::put(log)).await
     }
 
     async fn get_run_logs(&self, query: &RunLogQuery) -> Result<Page<RunLog>, StoreError> {
@@ -135,11 +130,7 @@ impl RunLogStore for FileSystem {
     }
 
     async fn update(&self, id: &RunId, change: Change<'_>) -> Result<(), StoreError> {
-        let update = |known: Option<RunLog>| {
-            let mut log = known.ok_or_else(|| StoreError::RunLogNotFound(id.clone()))?;
-            Ok(change(&mut log)?.then_some(log))
-        };
-        self.change(id, update).await
+        self.change(id, edits::update(id, change)).await
     }
 }
 

@@ -25,7 +25,7 @@ use crate::event::EventId;
 use crate::runs::query::Place;
 use crate::runs::stores::document::{self, Documents};
 use crate::runs::stores::turns::Turns;
-use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary};
+use crate::runs::stores::{Change, RunLogStore, StoreError, StoreSummary, edits};
 use crate::runs::{Applied, NewRunLog, Order, Page, RunEvent, RunId, RunLog, RunLogQuery};
 
 /// Documents in a bucket.
@@ -270,11 +270,7 @@ impl RunLogStore for ObjectStore {
 
     async fn create_run_log(&self, new: NewRunLog) -> Result<RunLog, StoreError> {
         let log = RunLog::from(new);
-        let create = |known: Option<RunLog>| match known {
-            Some(known) => Err(StoreError::RunLogExists(known.run_id)),
-            None => Ok(Some(log.clone())),
-        };
-        self.change(&log.run_id, create).await?;
+        self.change(&log.run_id, edits::create(&log)).await?;
         Ok(log)
     }
 
@@ -284,8 +280,7 @@ impl RunLogStore for ObjectStore {
     }
 
     async fn put_run_log(&self, log: &RunLog) -> Result<(), StoreError> {
-        let put = |known: Option<RunLog>| Ok(Some(known.map_or_else(|| log.clone(), |known| log.clone().over(known))));
-        self.change(&log.run_id, put).await
+        self.change(&log.run_id, edits::put(log)).await
     }
 
     async fn get_run_logs(&self, query: &RunLogQuery) -> Result<Page<RunLog>, StoreError> {
@@ -343,22 +338,13 @@ impl RunLogStore for ObjectStore {
     }
 
     async fn update(&self, id: &RunId, change: Change<'_>) -> Result<(), StoreError> {
-        let update = |known: Option<RunLog>| {
-            let mut log = known.ok_or_else(|| StoreError::RunLogNotFound(id.clone()))?;
-            Ok(change(&mut log)?.then_some(log))
-        };
-        self.change(id, update).await
+        self.change(id, edits::update(id, change)).await
     }
 
     /// In one reading and one writing, also for a run that nobody has heard of.
     async fn apply(&self, entry: EventId, event: &RunEvent) -> Result<Applied, StoreError> {
         let mut applied = Applied::Seen;
-        let take = |known: Option<RunLog>| {
-            let mut log = known.unwrap_or_else(|| NewRunLog::from(event).into());
-            applied = log.apply(entry, event);
-            Ok((applied == Applied::Changed).then_some(log))
-        };
-        self.change(event.run_id(), take).await?;
+        self.change(event.run_id(), edits::apply(entry, event, &mut applied)).await?;
         Ok(applied)
     }
 }
