@@ -28,6 +28,7 @@ pub struct Everything {
     pub r#type: u8,
 }
 
-fn main() {
+#[test]
+fn every_type_is_primitive() {
     assert!(Everything::PRIMITIVE);
 }

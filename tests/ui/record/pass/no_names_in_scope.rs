@@ -17,5 +17,3 @@ struct Action {
     limits: f64,
     members: i8,
 }
-
-fn main() {}

@@ -10,5 +10,3 @@ macro_rules! record {
 }
 
 record!(Action { id: u64, token: Vec<u8> });
-
-fn main() {}
