@@ -15,6 +15,7 @@ use crate::error::Failure;
 use crate::job::{Inputs, JobSection, JobSpec, When, read_positional};
 use crate::nearest::did_you_mean;
 use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, identities, task_of, worker_name};
+use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::{Direct, Journal, Recorder};
 use crate::runs::{Observers, RunId, RunLogStore, RunObserver, Stores, exposing};
 use crate::settings::Overrides;
@@ -367,6 +368,9 @@ struct Place {
 impl Place {
     async fn leave(self) {
         let Self { stage, around } = self;
+        if let Some(keeping) = stage.keeping.clone() {
+            keeping.flush(SHIPPED_WITHIN).await;
+        }
         drop(stage);
         let Some((presence, mut writes)) = around else { return };
         // The last events: they are sent already, or kept because the store does not answer.

@@ -119,6 +119,10 @@ impl Worker {
         };
         let processors = self.chosen()?;
         let states = Arc::new(self.app.make_states().await?);
+        let keeping = self.app.keeping(settings)?;
+        if let Some(keeping) = &keeping {
+            keeping.warn_unless_captured();
+        }
         let (reports, mut halts) = mpsc::unbounded_channel();
         let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
         let names = processors.iter().map(|spec| spec.name.clone()).collect();
@@ -126,7 +130,6 @@ impl Worker {
         let mut face = Face::open(settings, &self.gate).await?;
         let about = About::of(&self.app, names, fired.clone(), face.url());
         let server_clock = self.join(&about).await?;
-        let keeping = self.app.keeping(settings)?;
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
         recorder.found_at(face.url());
         let mut writes = Tasks::behind(&self.gate);

@@ -40,7 +40,9 @@ pub use error::StoreError;
 pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
 #[cfg(feature = "object-store")]
-pub use object::{Bucket, ObjectDestination, ObjectStore};
+#[cfg(all(feature = "object-store", feature = "gzip"))]
+pub use object::ObjectDestination;
+pub use object::{Bucket, ObjectStore};
 pub use redis::{RedisStore, RedisStoreOptions};
 pub use registry::{StoreRegistry, Stores, open_store};
 pub use settings::{StoreSettings, TaskLogRepoName};

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::error::Failure;
 use crate::job::When;
 use crate::runner::{Presence, RunReport};
+use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::Recorder;
 use crate::runs::{Ended, RunObserver};
 use crate::stream::current::Handle;
@@ -87,6 +88,9 @@ pub(crate) async fn run_once(
     tokio::select! {
         _ = writes.next() => {}
         () = clock::sleep(GOODBYE) => {}
+    }
+    if let Some(keeping) = runs.keeping.clone() {
+        keeping.flush(SHIPPED_WITHIN).await;
     }
     presence.goodbye().await;
     Ok(Ran { ended, report: None })
