@@ -108,7 +108,7 @@ impl App {
     pub async fn retry_run(&self, run_id: &RunId) -> Result<RunReport, Failure> {
         let runner = self.job_named("");
         let handle = runner.handle().await?;
-        let run_logs = self.stores().await?.run_logs;
+        let run_logs = self.documents().await?;
         let jobs: Vec<&str> = self.jobs.iter().filter(|job| is_on_demand(job)).map(|job| job.name.as_str()).collect();
         let past = Past { run_logs: Some(&*run_logs), stream: Some(&handle) };
         match task_of(&past, &jobs, run_id).await? {
@@ -321,7 +321,7 @@ impl<I> Runner<I> {
                 }
                 None => {
                     let handle = self.handle().await?;
-                    let run_logs = Some(self.app.stores().await?.run_logs);
+                    let run_logs = Some(self.app.documents().await?);
                     let (presence, clock) = Presence::announce(&handle, &worker).await?;
                     let policy = handle.settings().task_log_policy;
                     let (recorder, writing) = Recorder::new(handle.clone(), clock, worker.clone(), policy);
