@@ -118,7 +118,7 @@ impl App {
     }
 
     /// What `[job.NAME]` of `runnel.toml` says.
-    fn job_section(&self, name: &str) -> Result<JobSection, Failure> {
+    pub(crate) fn job_section(&self, name: &str) -> Result<JobSection, Failure> {
         let sections = self.settings(&Overrides::new())?.sections;
         let Some(section) = sections.jobs.get(name) else { return Ok(JobSection::default()) };
         section.table.clone().try_into().map_err(|error: toml::de::Error| {
@@ -267,14 +267,14 @@ impl<I> Runner<I> {
     }
 
     /// Sends traces of this job again that could not be stored and were kept as files, and removes those that now are
-    /// stored. Each run does this too, before it begins.
+    /// stored. Each run does this too, before it begins, and so do workers on the same machine now and then.
     ///
     /// # Errors
     /// When the app cannot be reached; a trace that still cannot be stored is a warning, and stays.
     pub async fn resend_traces(&self) -> Result<(), Failure> {
         let (job, section) = (self.spec()?, self.app.job_section(&self.job)?);
         let place = self.place().await?;
-        place.stage.resend_traces_of(job, &section).await;
+        place.stage.traces().resend_of(job, &section, &place.stage.work_dir).await;
         place.leave().await;
         Ok(())
     }
@@ -342,7 +342,7 @@ impl<I> Runner<I> {
             journal,
             run_logs,
             has_stream: !direct,
-            traces: self.app.trace_stores.clone(),
+            trace_stores: self.app.trace_stores.clone(),
             observers: Observers::clone(&self.app.observers),
             work_dir,
             log_period: self.log_period.max(Duration::from_millis(1)),

@@ -205,7 +205,7 @@ impl<'a> Activation<'a> {
     async fn store_trace(&self, work: &Work, run: &RunContext, folder: &Folder, log: &AttemptLog) {
         let noted = Box::new(log.clone());
         work.note("the trace of an attempt", Box::new(|head| RunEvent::Attempt { head, step: None, log: noted })).await;
-        self.stage.store_trace(self.job, self.plan, folder, run.run_id(), log).await;
+        self.stage.traces().store(self.job, self.plan, folder, run.run_id(), log).await;
     }
 
     async fn tell_progress(&self, work: &Arc<Work>) {

@@ -34,6 +34,7 @@ mod retention;
 pub(crate) mod run_log;
 pub(crate) mod serve;
 mod shutdown;
+mod traces;
 
 use about::{About, announce};
 use face::Face;
@@ -169,6 +170,7 @@ impl Worker {
         let jobs = self.jobs(&around, server_clock, fired, job_halts);
         let mut watching = Tasks::behind(&self.gate);
         if let Some(stores) = stores {
+        watching.start(traces::watch(self.app.clone(), settings.job_work_dir.as_str().into()));
             let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
             let watch = CrashWatch::new(around.recorder.clone());
             watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every, around.keeping.clone()));
