@@ -88,7 +88,7 @@ impl<'a> Activation<'a> {
             page,
             clock: self.stage.journal.clock().clone(),
             input: std::mem::take(&mut self.input),
-            folder: folder.path().to_owned(),
+            folder: Some(folder.path().to_owned()),
             parallel: self.stage.run_logs.as_ref().is_none_or(|store| store.supports_parallel_writes()),
             observers: self.stage.observers.clone(),
         };

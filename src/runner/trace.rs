@@ -73,7 +73,7 @@ pub(super) fn describe(activation: &Activation<'_>, work: &Work, run: &RunContex
         ("pid", std::process::id().into()),
         ("run_id", run.run_id().as_str().into()),
         ("tag", activation.plan.tag.as_str().into()),
-        ("work_dir", work.facts.folder.display().to_string().into()),
+        ("work_dir", work.facts.folder.as_deref().unwrap_or(Path::new("")).display().to_string().into()),
     ];
     log.execution_context = context.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
 }

@@ -119,11 +119,11 @@ impl Worker {
             _ => Some(self.app.stores().await?),
         };
         let processors = self.chosen()?;
-        let states = Arc::new(self.app.make_states().await?);
         let keeping = self.app.keeping(settings)?;
         if let Some(keeping) = &keeping {
             keeping.warn_unless_captured();
         }
+        let states = Arc::new(self.app.make_states().await?);
         let (reports, mut halts) = mpsc::unbounded_channel();
         let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
         let names = processors.iter().map(|spec| spec.name.clone()).collect();
@@ -167,10 +167,11 @@ impl Worker {
             "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
-        let jobs = self.jobs(&around, server_clock, fired, job_halts);
+        let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
+        let jobs = self.jobs(&around, server_clock, fired, job_halts, parallel);
         let mut watching = Tasks::behind(&self.gate);
-        if let Some(stores) = stores {
         watching.start(traces::watch(self.app.clone(), settings.job_work_dir.as_str().into()));
+        if let Some(stores) = stores {
             let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
             let watch = CrashWatch::new(around.recorder.clone());
             watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every, around.keeping.clone()));
@@ -251,6 +252,7 @@ impl Worker {
         clock: ServerClock,
         fired: LastFired,
         halts: mpsc::UnboundedSender<String>,
+        parallel: bool,
     ) -> Jobs {
         let settings = self.handle.settings();
         let (leader, leadership) = Leader::new(
@@ -271,6 +273,7 @@ impl Worker {
             recorder: around.recorder.clone(),
             keeping: around.keeping.clone(),
             run_ids: self.app.run_ids.clone(),
+            parallel,
             halts: halts.clone(),
             drain: around.drain.clone(),
             abort: around.abort.clone(),

@@ -14,6 +14,7 @@ use crate::runner::{Presence, RunReport};
 use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::Recorder;
 use crate::runs::{Ended, RunObserver};
+use crate::settings::TaskLogPolicy;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
@@ -66,6 +67,10 @@ pub(crate) async fn run_once(
     let (recorder, writing) = Recorder::new(handle.clone(), clock.clone(), worker.clone(), policy);
     let mut writes = Tasks::behind(&Gate::default());
     writes.start(writing);
+    let parallel = match policy {
+        TaskLogPolicy::Off => true,
+        _ => app.documents().await?.supports_parallel_writes(),
+    };
     let runs = Runs {
         states,
         worker,
@@ -76,6 +81,7 @@ pub(crate) async fn run_once(
         run_ids: app.run_ids.clone(),
         // Whoever asked for the run is told of it by its end.
         halts: mpsc::unbounded_channel().0,
+        parallel,
         leadership: Leadership::nobody(),
         fired: LastFired::default(),
         drain: switches.drain,
@@ -83,14 +89,14 @@ pub(crate) async fn run_once(
         handle,
     };
     let ended = runs.run(job, Occasion::HERE).await;
+    if let Some(keeping) = runs.keeping.clone() {
+        keeping.flush(SHIPPED_WITHIN).await;
+    }
     drop(runs);
     // What could not be written at once is written now, or found to be missing by the leader.
     tokio::select! {
         _ = writes.next() => {}
         () = clock::sleep(GOODBYE) => {}
-    }
-    if let Some(keeping) = runs.keeping.clone() {
-        keeping.flush(SHIPPED_WITHIN).await;
     }
     presence.goodbye().await;
     Ok(Ran { ended, report: None })
