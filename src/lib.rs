@@ -45,11 +45,11 @@ mod guide {
     mod tutorial {}
 }
 mod in_hand;
+pub mod job;
 /// For programs with a subscriber of their own: the layer that brings what runs say with `tracing` to their logs.
 pub mod log {
     pub use crate::runs::output::capture::{filtered_layer, is_captured, layer};
 }
-pub mod job;
 mod logs;
 mod nearest;
 pub mod processor;
