@@ -46,6 +46,10 @@ mod guide {
 }
 mod in_hand;
 pub mod job;
+/// For programs with a subscriber of their own: the layer that brings what runs say with `tracing` to their logs.
+pub mod log {
+    pub use crate::runs::output::capture::{filtered_layer, is_captured, layer};
+}
 mod logs;
 mod nearest;
 pub mod processor;

@@ -149,6 +149,7 @@ impl TestApp {
     /// As [`TestApp::start`].
     pub async fn add_worker_of(&mut self, name: &str, mut app: App) -> &TestWorker {
         app.run_logs = self.app.run_logs.clone();
+        app.bind(self.handle.clone());
         let problem = crate::worker::check(&app, &self.settings).err();
         assert!(problem.is_none(), "{}", problem.expect("it was there the line before"));
         let link = self.memory.connect();

@@ -73,7 +73,7 @@ pub struct App {
     log_store: Option<Arc<dyn LogStore>>,
     /// Who looks on while jobs on demand run.
     observers: Observers,
-    trace_stores: TraceStores,
+    pub(crate) trace_stores: TraceStores,
     /// Mistakes made while declaring, told all at once at start.
     pub(crate) refusals: Vec<String>,
     connected: Arc<tokio::sync::OnceCell<Handle>>,

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::error::{Error, Failure};
 use crate::event::EventId;
 use crate::runs::ids::RunIds;
-use crate::runs::stores::Change;
+use crate::runs::stores::{Change, LinesHeld};
 use crate::runs::{
     Applied, NewRunLog, Page, PurgeReport, RunEvent, RunId, RunLog, RunLogQuery, RunLogStore, StoreError,
     StoreRegistry, StoreSummary, Stores, TaskLog, TaskLogEvent, TaskLogQuery, TaskLogRepo,
@@ -167,9 +167,9 @@ impl App {
     /// # Ok(()) }
     /// ```
     pub fn task_log(&self) -> TaskLog {
-        TaskLog::new(match self.run_logs.ready() {
-            Some(stores) => stores.task_log.clone(),
-            None => Arc::new(Late { app: self.clone() }),
+        TaskLog::new(match self.ready_stores() {
+            Some(stores) => stores.task_log,
+            None => Late::of(self),
         })
     }
 
@@ -204,7 +204,7 @@ impl App {
     pub fn run_logs(&self) -> Arc<dyn RunLogStore> {
         match self.run_logs.ready() {
             Some(stores) => stores.run_logs.clone(),
-            None => Arc::new(Late { app: self.clone() }),
+            None => Late::of(self),
         }
     }
 
@@ -213,13 +213,43 @@ impl App {
     /// # Errors
     /// A sentence that names the field, for a configuration that cannot work.
     pub(crate) async fn stores(&self) -> Result<Stores, Failure> {
-        self.try_stores().await.map_err(|error| match error {
-            StoreError::Config { .. } => Failure::Invalid(error.to_string()),
-            error => Failure::RunLogStore(error.into()),
-        })
+        self.try_stores().await.map_err(unopenable)
+    }
+
+    /// Only the documents: no stream is needed for them.
+    ///
+    /// # Errors
+    /// As [`App::stores`].
+    pub(crate) async fn documents(&self) -> Result<Arc<dyn RunLogStore>, Failure> {
+        Ok(self.open_stores().await.map_err(unopenable)?.run_logs)
+    }
+
+    /// The stores, if they can be handed out without opening or connecting anything.
+    fn ready_stores(&self) -> Option<Stores> {
+        let stores = self.run_logs.ready()?;
+        match (stores.task_log.lines_held(), self.connected.get()) {
+            (LinesHeld::UntilAStreamIsKnown, None) => None,
+            (_, None) => Some(stores.clone()),
+            (_, Some(handle)) => Some(stores.clone().with_lines_of(handle.broker())),
+        }
     }
 
     async fn try_stores(&self) -> Result<Stores, StoreError> {
+        let stores = self.open_stores().await?;
+        if stores.task_log.lines_held() != LinesHeld::UntilAStreamIsKnown {
+            return Ok(stores);
+        }
+        let connected = self.connected.get_or_try_init(|| self.connect_to_send()).await;
+        let handle = connected.map_err(|failure| StoreError::Backend {
+            doing: "connect to the stream of runs, which has the lines of the task log".into(),
+            transient: true,
+            source: failure.into(),
+        })?;
+        Ok(stores.with_lines_of(handle.broker()))
+    }
+
+    /// The stores as they are opened: of documents alone it is not known yet where their lines are.
+    async fn open_stores(&self) -> Result<Stores, StoreError> {
         let logs = &self.run_logs;
         if let Some(given) = &logs.given {
             return Ok(given.clone());
@@ -241,35 +271,54 @@ impl App {
     }
 }
 
+fn unopenable(error: StoreError) -> Failure {
+    match error {
+        StoreError::Config { .. } => Failure::Invalid(error.to_string()),
+        error => Failure::RunLogStore(error.into()),
+    }
+}
+
 /// Stores that are opened by the first question.
 struct Late {
     app: App,
+    /// One for all questions: it may know where answers have ended.
+    lines: OnceCell<Arc<dyn TaskLogRepo>>,
+}
+
+impl Late {
+    fn of(app: &App) -> Arc<Self> {
+        Arc::new(Self { app: app.clone(), lines: OnceCell::new() })
+    }
+
+    async fn lines(&self) -> Result<&Arc<dyn TaskLogRepo>, StoreError> {
+        self.lines.get_or_try_init(|| async { Ok(self.app.try_stores().await?.task_log) }).await
+    }
 }
 
 #[async_trait]
 impl TaskLogRepo for Late {
     async fn append(&self, events: &[TaskLogEvent]) -> Result<(), StoreError> {
-        self.app.try_stores().await?.task_log.append(events).await
+        self.lines().await?.append(events).await
     }
 
     async fn query(&self, query: &TaskLogQuery) -> Result<Vec<TaskLogEvent>, StoreError> {
-        self.app.try_stores().await?.task_log.query(query).await
+        self.lines().await?.query(query).await
     }
 
     async fn count(&self, query: &TaskLogQuery) -> Result<u64, StoreError> {
-        self.app.try_stores().await?.task_log.count(query).await
+        self.lines().await?.count(query).await
     }
 
     async fn delete(&self, query: &TaskLogQuery) -> Result<u64, StoreError> {
-        self.app.try_stores().await?.task_log.delete(query).await
+        self.lines().await?.delete(query).await
     }
 
     fn summary(&self) -> StoreSummary {
-        self.app.run_logs.ready().map_or_else(unopened, |stores| stores.task_log.summary())
+        self.app.ready_stores().map_or_else(unopened, |stores| stores.task_log.summary())
     }
 
     async fn open_runs(&self, task_name: &str) -> Result<Vec<RunId>, StoreError> {
-        self.app.try_stores().await?.task_log.open_runs(task_name).await
+        self.lines().await?.open_runs(task_name).await
     }
 }
 
@@ -288,23 +337,23 @@ impl RunLogStore for Late {
     }
 
     async fn create_run_log(&self, new: NewRunLog) -> Result<RunLog, StoreError> {
-        self.app.try_stores().await?.run_logs.create_run_log(new).await
+        self.app.open_stores().await?.run_logs.create_run_log(new).await
     }
 
     async fn get_run_log_by_id(&self, id: &RunId, full: bool) -> Result<RunLog, StoreError> {
-        self.app.try_stores().await?.run_logs.get_run_log_by_id(id, full).await
+        self.app.open_stores().await?.run_logs.get_run_log_by_id(id, full).await
     }
 
     async fn put_run_log(&self, log: &RunLog) -> Result<(), StoreError> {
-        self.app.try_stores().await?.run_logs.put_run_log(log).await
+        self.app.open_stores().await?.run_logs.put_run_log(log).await
     }
 
     async fn get_run_logs(&self, query: &RunLogQuery) -> Result<Page<RunLog>, StoreError> {
-        self.app.try_stores().await?.run_logs.get_run_logs(query).await
+        self.app.open_stores().await?.run_logs.get_run_logs(query).await
     }
 
     async fn delete_run_log(&self, id: &RunId) -> Result<bool, StoreError> {
-        self.app.try_stores().await?.run_logs.delete_run_log(id).await
+        self.app.open_stores().await?.run_logs.delete_run_log(id).await
     }
 
     fn summary(&self) -> StoreSummary {
@@ -312,15 +361,15 @@ impl RunLogStore for Late {
     }
 
     async fn update(&self, id: &RunId, change: Change<'_>) -> Result<(), StoreError> {
-        self.app.try_stores().await?.run_logs.update(id, change).await
+        self.app.open_stores().await?.run_logs.update(id, change).await
     }
 
     async fn apply(&self, entry: EventId, event: &RunEvent) -> Result<Applied, StoreError> {
-        self.app.try_stores().await?.run_logs.apply(entry, event).await
+        self.app.open_stores().await?.run_logs.apply(entry, event).await
     }
 
     async fn purge(&self, now: chrono::DateTime<chrono::Utc>) -> Result<PurgeReport, StoreError> {
-        self.app.try_stores().await?.run_logs.purge(now).await
+        self.app.open_stores().await?.run_logs.purge(now).await
     }
 }
 

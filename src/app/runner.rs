@@ -15,6 +15,7 @@ use crate::error::Failure;
 use crate::job::{Inputs, JobSection, JobSpec, When, read_positional};
 use crate::nearest::did_you_mean;
 use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, identities, task_of, worker_name};
+use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::{Direct, Journal, Recorder};
 use crate::runs::{Observers, RunId, RunLogStore, RunObserver, Stores, exposing};
 use crate::settings::Overrides;
@@ -107,7 +108,7 @@ impl App {
     pub async fn retry_run(&self, run_id: &RunId) -> Result<RunReport, Failure> {
         let runner = self.job_named("");
         let handle = runner.handle().await?;
-        let run_logs = self.stores().await?.run_logs;
+        let run_logs = self.documents().await?;
         let jobs: Vec<&str> = self.jobs.iter().filter(|job| is_on_demand(job)).map(|job| job.name.as_str()).collect();
         let past = Past { run_logs: Some(&*run_logs), stream: Some(&handle) };
         match task_of(&past, &jobs, run_id).await? {
@@ -117,7 +118,7 @@ impl App {
     }
 
     /// What `[job.NAME]` of `runnel.toml` says.
-    fn job_section(&self, name: &str) -> Result<JobSection, Failure> {
+    pub(crate) fn job_section(&self, name: &str) -> Result<JobSection, Failure> {
         let sections = self.settings(&Overrides::new())?.sections;
         let Some(section) = sections.jobs.get(name) else { return Ok(JobSection::default()) };
         section.table.clone().try_into().map_err(|error: toml::de::Error| {
@@ -266,14 +267,14 @@ impl<I> Runner<I> {
     }
 
     /// Sends traces of this job again that could not be stored and were kept as files, and removes those that now are
-    /// stored. Each run does this too, before it begins.
+    /// stored. Each run does this too, before it begins, and so do workers on the same machine now and then.
     ///
     /// # Errors
     /// When the app cannot be reached; a trace that still cannot be stored is a warning, and stays.
     pub async fn resend_traces(&self) -> Result<(), Failure> {
         let (job, section) = (self.spec()?, self.app.job_section(&self.job)?);
         let place = self.place().await?;
-        place.stage.resend_traces_of(job, &section).await;
+        place.stage.traces().resend_of(job, &section, &place.stage.work_dir).await;
         place.leave().await;
         Ok(())
     }
@@ -320,7 +321,7 @@ impl<I> Runner<I> {
                 }
                 None => {
                     let handle = self.handle().await?;
-                    let run_logs = Some(self.app.stores().await?.run_logs);
+                    let run_logs = Some(self.app.documents().await?);
                     let (presence, clock) = Presence::announce(&handle, &worker).await?;
                     let policy = handle.settings().task_log_policy;
                     let (recorder, writing) = Recorder::new(handle.clone(), clock, worker.clone(), policy);
@@ -341,7 +342,7 @@ impl<I> Runner<I> {
             journal,
             run_logs,
             has_stream: !direct,
-            traces: self.app.trace_stores.clone(),
+            trace_stores: self.app.trace_stores.clone(),
             observers: Observers::clone(&self.app.observers),
             work_dir,
             log_period: self.log_period.max(Duration::from_millis(1)),
@@ -367,6 +368,9 @@ struct Place {
 impl Place {
     async fn leave(self) {
         let Self { stage, around } = self;
+        if let Some(keeping) = stage.keeping.clone() {
+            keeping.flush(SHIPPED_WITHIN).await;
+        }
         drop(stage);
         let Some((presence, mut writes)) = around else { return };
         // The last events: they are sent already, or kept because the store does not answer.

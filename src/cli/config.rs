@@ -60,12 +60,9 @@ fn sections(sections: &Sections) -> Vec<Shown> {
         let variable = format!("RUNNEL_RUN_LOG_STORE__{}", field.to_ascii_uppercase());
         rows.push(row(format!("run_log_store.{field}"), value, store.origin_of(kind, &field), Some(variable)));
     }
-    let log_store = sections.log_store.iter().map(|section| ("log_store".to_owned(), section));
-    let jobs = sections.jobs.iter().map(|(name, section)| (format!("job.{name}"), section));
-    for (name, section) in log_store.chain(jobs) {
-        rows.extend(
-            masked(&section.table).map(|(field, value)| row(format!("{name}.{field}"), value, &section.origin, None)),
-        );
+    for (name, section) in &sections.jobs {
+        let fields = masked(&section.table);
+        rows.extend(fields.map(|(field, value)| row(format!("job.{name}.{field}"), value, &section.origin, None)));
     }
     rows
 }

@@ -17,6 +17,7 @@ use crate::logs;
 use crate::runs::output::LogStore;
 use crate::runs::{RunObserver, Stores};
 use crate::settings::{self, Loaded, Named, Overrides};
+use crate::stream::current::Handle;
 use crate::worker::jobs::once::Ran;
 use crate::worker::replay::{Replay, Replayed};
 
@@ -135,6 +136,10 @@ impl Host for Package {
         };
         let app = App::bare(&self.app);
         app.run_logs.found(section.clone(), home);
+        // It keeps documents alone: their lines are in the stream of runs.
+        if section.kind() == Some("object-store") {
+            app.bind(Handle::new(self.app.clone(), self.broker().await?, self.loaded.settings.clone())?);
+        }
         app.stores().await
     }
 

@@ -88,7 +88,7 @@ impl<'a> Activation<'a> {
             page,
             clock: self.stage.journal.clock().clone(),
             input: std::mem::take(&mut self.input),
-            folder: folder.path().to_owned(),
+            folder: Some(folder.path().to_owned()),
             parallel: self.stage.run_logs.as_ref().is_none_or(|store| store.supports_parallel_writes()),
             observers: self.stage.observers.clone(),
         };
@@ -205,7 +205,7 @@ impl<'a> Activation<'a> {
     async fn store_trace(&self, work: &Work, run: &RunContext, folder: &Folder, log: &AttemptLog) {
         let noted = Box::new(log.clone());
         work.note("the trace of an attempt", Box::new(|head| RunEvent::Attempt { head, step: None, log: noted })).await;
-        self.stage.store_trace(self.job, self.plan, folder, run.run_id(), log).await;
+        self.stage.traces().store(self.job, self.plan, folder, run.run_id(), log).await;
     }
 
     async fn tell_progress(&self, work: &Arc<Work>) {

@@ -33,7 +33,7 @@ mod trace;
 
 pub(crate) use past::{Past, task_of};
 pub(crate) use presence::{Presence, worker_name};
-pub(crate) use trace::{TraceStores, identities};
+pub(crate) use trace::{TraceStores, Traces, identities};
 
 pub use report::{RunFailed, RunReport};
 
@@ -55,7 +55,7 @@ pub(crate) struct Stage {
     pub(crate) run_logs: Option<Arc<dyn RunLogStore>>,
     /// Whether `__tasks` is read as well, for what is not projected yet.
     pub(crate) has_stream: bool,
-    pub(crate) traces: TraceStores,
+    pub(crate) trace_stores: TraceStores,
     pub(crate) observers: Observers,
     pub(crate) work_dir: PathBuf,
     pub(crate) log_period: Duration,
@@ -91,7 +91,7 @@ impl Stage {
         let input = read_input(&job.call.inputs, given)
             .map_err(|why| Failure::Invalid(format!("job `{}` cannot run: {why}", job.name)))?;
         let folder = Folder::of(&self.work_dir, &job.name);
-        self.resend_traces(job, &plan, &folder).await;
+        self.traces().resend(job, &plan, &folder).await;
         if plan.run_from_clean_folder {
             folder.clean()?;
         }
@@ -147,6 +147,10 @@ impl Stage {
             None => Ok(plan),
             Some(why) => Err(Failure::Invalid(format!("job `{}`: {why}", job.name))),
         }
+    }
+
+    pub(crate) fn traces(&self) -> Traces<'_> {
+        Traces { run_logs: self.run_logs.as_deref(), named: &self.trace_stores }
     }
 
     fn past(&self) -> Past<'_> {

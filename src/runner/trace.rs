@@ -3,24 +3,26 @@
 //! A trace that cannot be stored is kept as a file and sent again later; it never holds up the run, nor fails it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh64::xxh64;
 
-use super::Stage;
 use super::activation::Activation;
 use super::folder::Folder;
 use crate::error::{Error, chain};
-use crate::job::{JobSpec, Resolved, TraceInfo};
+use crate::job::{JobSection, JobSpec, Resolved, TraceInfo};
 use crate::runs::{AttemptLog, CodeIdentity, NewRunLog, RunContext, RunId, RunLogStore, StoreError, Work};
 
 /// Stores of traces by their names.
 #[derive(Clone, Default)]
 pub(crate) struct TraceStores(pub(crate) BTreeMap<String, Arc<dyn RunLogStore>>);
+
+/// The end of the names of files with traces.
+const FILE: &str = "_trace.json";
 
 /// A trace, as a file has it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,14 +73,22 @@ pub(super) fn describe(activation: &Activation<'_>, work: &Work, run: &RunContex
         ("pid", std::process::id().into()),
         ("run_id", run.run_id().as_str().into()),
         ("tag", activation.plan.tag.as_str().into()),
-        ("work_dir", work.facts.folder.display().to_string().into()),
+        ("work_dir", work.facts.folder.as_deref().unwrap_or(Path::new("")).display().to_string().into()),
     ];
     log.execution_context = context.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
 }
 
-impl Stage {
+/// Where traces go.
+pub(crate) struct Traces<'a> {
+    /// Where the documents of runs are: what a job means that names no other store.
+    pub(crate) run_logs: Option<&'a dyn RunLogStore>,
+    /// Other stores.
+    pub(crate) named: &'a TraceStores,
+}
+
+impl Traces<'_> {
     /// Stores the trace of an attempt where the job wants it, if it does.
-    pub(super) async fn store_trace(
+    pub(super) async fn store(
         &self,
         job: &JobSpec,
         plan: &Resolved,
@@ -91,23 +101,23 @@ impl Stage {
         }
         let kept =
             Kept { task_name: job.name.clone(), run_id: run_id.clone(), tag: plan.tag.clone(), attempt: log.clone() };
-        let Err(error) = self.send_trace(plan, &kept).await else { return };
-        let file = folder.traces().join(format!("{run_id}_attempt_{}_trace.json", log.attempt_number));
+        let Err(error) = self.send(plan, &kept).await else { return };
+        let file = folder.traces().join(format!("{run_id}_attempt_{}{FILE}", log.attempt_number));
         let error = chain(&*error);
         match write(&file, &kept) {
             Ok(()) => tracing::warn!(job = %job.name, %run_id, file = %file.display(), %error,
-                "the trace of an attempt could not be stored; it is kept as a file, and sent again by the next run"),
+                "the trace of an attempt could not be stored; it is kept as a file, and sent again later"),
             Err(lost) => tracing::warn!(job = %job.name, %run_id, file = %file.display(), %error, %lost,
                 "the trace of an attempt could neither be stored nor kept as a file; it is in the run log alone"),
         }
     }
 
-    async fn send_trace(&self, plan: &Resolved, kept: &Kept) -> Result<(), Error> {
+    async fn send(&self, plan: &Resolved, kept: &Kept) -> Result<(), Error> {
         let store = match &plan.store_trace_info {
             TraceInfo::Off => return Ok(()),
-            TraceInfo::InRunLogStore => self.run_logs.as_ref().ok_or("the app has no run log store")?,
-            TraceInfo::In(name) => self.traces.0.get(name).ok_or_else(|| {
-                let near = crate::nearest::did_you_mean(name, self.traces.0.keys().map(String::as_str));
+            TraceInfo::InRunLogStore => self.run_logs.ok_or("the app has no run log store")?,
+            TraceInfo::In(name) => &**self.named.0.get(name).ok_or_else(|| {
+                let near = crate::nearest::did_you_mean(name, self.named.0.keys().map(String::as_str));
                 format!("there is no store of traces named `{name}`{near}: give it with App::trace_store")
             })?,
         };
@@ -123,31 +133,36 @@ impl Stage {
         Ok(store.update_run_log_status(&id, kept.attempt.status).await?)
     }
 
-    /// Sends traces again that could not be stored, and removes the files of those that now are.
-    pub(crate) async fn resend_traces_of(&self, job: &JobSpec, section: &crate::job::JobSection) {
-        let plan = job.plan.over(section);
-        self.resend_traces(job, &plan, &Folder::of(&self.work_dir, &job.name)).await;
+    /// Whether traces of that job were kept as files below that folder.
+    pub(crate) fn are_left(job: &JobSpec, work_dir: &Path) -> bool {
+        !left_in(&Folder::of(work_dir, &job.name)).is_empty()
     }
 
-    pub(super) async fn resend_traces(&self, job: &JobSpec, plan: &Resolved, folder: &Folder) {
+    /// Sends traces of that job again that were kept as files, and removes the files of those that now are stored.
+    pub(crate) async fn resend_of(&self, job: &JobSpec, section: &JobSection, work_dir: &Path) {
+        self.resend(job, &job.plan.over(section), &Folder::of(work_dir, &job.name)).await;
+    }
+
+    pub(super) async fn resend(&self, job: &JobSpec, plan: &Resolved, folder: &Folder) {
         if plan.store_trace_info == TraceInfo::Off {
             return;
         }
-        let Ok(entries) = fs::read_dir(folder.traces()) else { return };
-        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        files.retain(|file| file.to_string_lossy().ends_with("_trace.json"));
-        files.sort();
-        for file in files {
+        for file in left_in(folder) {
             let kept = match read(&file) {
-                Ok(kept) => kept,
+                Ok(Some(kept)) => kept,
+                Ok(None) => continue,
                 Err(error) => {
                     tracing::warn!(job = %job.name, file = %file.display(), error = %chain(&*error),
                         "the file of a trace cannot be read; it is left as it is");
                     continue;
                 }
             };
-            match self.resend(plan, &kept, &file).await {
-                Ok(()) => tracing::info!(job = %job.name, file = %file.display(), "a trace was stored at last"),
+            let sent = match self.send(plan, &kept).await {
+                Ok(()) => present(fs::remove_file(&file)).map_err(Error::from),
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(_) => tracing::info!(job = %job.name, file = %file.display(), "a trace was stored at last"),
                 Err(error) => {
                     // The others would wait for the same store.
                     tracing::warn!(job = %job.name, file = %file.display(), error = %chain(&*error),
@@ -157,15 +172,28 @@ impl Stage {
             }
         }
     }
+}
 
-    async fn resend(&self, plan: &Resolved, kept: &Kept, file: &Path) -> Result<(), Error> {
-        self.send_trace(plan, kept).await?;
-        Ok(fs::remove_file(file)?)
+/// The files of traces that were kept, in order.
+fn left_in(folder: &Folder) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder.traces()) else { return Vec::new() };
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(FILE));
+    files.sort();
+    files
+}
+
+/// None of what is not there: somebody else on this machine may have sent it meanwhile.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
     }
 }
 
-fn read(file: &Path) -> Result<Kept, Error> {
-    Ok(serde_json::from_slice(&fs::read(file)?)?)
+fn read(file: &Path) -> Result<Option<Kept>, Error> {
+    let Some(text) = present(fs::read(file))? else { return Ok(None) };
+    Ok(Some(serde_json::from_slice(&text)?))
 }
 
 /// Whole or not at all: what is read again must not be half of it.

@@ -48,7 +48,7 @@ pub(crate) struct RunFacts {
     pub(crate) is_ours: Arc<AtomicBool>,
     /// Where its output goes, if it is kept.
     pub(crate) output: Option<RunOutput>,
-    /// What it does, step by step, if it is that of a job on demand.
+    /// What it does, step by step; none of a tenancy.
     pub(crate) work: Option<Arc<Work>>,
     /// The branch that this is the context of, by its internal name.
     pub(crate) branch: Option<Arc<str>>,

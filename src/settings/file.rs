@@ -52,7 +52,7 @@ pub(super) fn read(path: &Path, text: &str, sections: &mut Sections) -> (Vec<Giv
     for (name, value) in table.get_ref() {
         let at = name.span().start;
         if let (true, DeValue::Table(section)) = (sections::NAMES.contains(&&**name.get_ref()), value.get_ref()) {
-            sections.read(name.get_ref(), section, at, &plain, &origin, &mut problems);
+            sections.read(name.get_ref(), section, &plain, &origin, &mut problems);
             continue;
         }
         let origin = origin(at);

@@ -268,7 +268,14 @@ fn successor(name: &str) -> &'static str {
 
 /// "there is no setting `x`", with the nearest one.
 pub(super) fn unknown(name: &str) -> String {
-    let near = did_you_mean(name, TABLE.iter().map(|setting| setting.name).chain(sections::NAMES));
+    let near = match name {
+        "log_store" => {
+            "; where the output of runs is kept is said by `log_dir` and the other settings named `log_..`, and a \
+                        store of your own is given with App::log_store"
+                .to_owned()
+        }
+        _ => did_you_mean(name, TABLE.iter().map(|setting| setting.name).chain(sections::NAMES)),
+    };
     format!("there is no setting `{}`{near}", super::shown(name))
 }
 

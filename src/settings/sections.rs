@@ -11,10 +11,9 @@ use toml::{Table, Value};
 use super::Origin;
 
 /// The sections that a settings file may have.
-pub(super) const NAMES: [&str; 3] = [RUN_LOG_STORE, LOG_STORE, JOB];
+pub(super) const NAMES: [&str; 2] = [RUN_LOG_STORE, JOB];
 
 const RUN_LOG_STORE: &str = "run_log_store";
-const LOG_STORE: &str = "log_store";
 const JOB: &str = "job";
 
 /// All sections.
@@ -22,8 +21,6 @@ const JOB: &str = "job";
 pub struct Sections {
     /// `[run_log_store]`: where documents of runs and lines of the task log are kept.
     pub run_log_store: StoreSection,
-    /// `[log_store]`: where the output of runs is kept.
-    pub log_store: Option<Section>,
     /// `[job.NAME]`: what holds for a run of that job.
     pub jobs: BTreeMap<String, Section>,
 }
@@ -109,7 +106,7 @@ impl Sections {
     /// Takes a value that is named like a setting: `run_log_store`, the type, and `run_log_store.FIELD`. None: it is
     /// about no section.
     pub(super) fn set(&mut self, name: &str, text: &str, origin: &Origin) -> Option<Result<(), String>> {
-        if [LOG_STORE, JOB].contains(&name) {
+        if name == JOB {
             return Some(Err(format!("{origin}: {name} is one value: expected a section")));
         }
         match name.strip_prefix(RUN_LOG_STORE)?.split_at_checked(1) {
@@ -130,7 +127,6 @@ impl Sections {
         &mut self,
         name: &str,
         table: &DeTable<'_>,
-        at: usize,
         plain: &Table,
         place: &dyn Fn(usize) -> Origin,
         problems: &mut Vec<String>,
@@ -138,7 +134,6 @@ impl Sections {
         let plain = plain.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
         match name {
             RUN_LOG_STORE => self.read_store(table, &plain, place, problems),
-            LOG_STORE => self.log_store = Some(Section { table: plain, origin: place(at) }),
             _ => {
                 for job in table.keys() {
                     let (origin, name) = (place(job.span().start), job.get_ref().to_string());

@@ -34,6 +34,7 @@ mod retention;
 pub(crate) mod run_log;
 pub(crate) mod serve;
 mod shutdown;
+mod traces;
 
 use about::{About, announce};
 use face::Face;
@@ -118,6 +119,10 @@ impl Worker {
             _ => Some(self.app.stores().await?),
         };
         let processors = self.chosen()?;
+        let keeping = self.app.keeping(settings)?;
+        if let Some(keeping) = &keeping {
+            keeping.warn_unless_captured();
+        }
         let states = Arc::new(self.app.make_states().await?);
         let (reports, mut halts) = mpsc::unbounded_channel();
         let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
@@ -126,7 +131,6 @@ impl Worker {
         let mut face = Face::open(settings, &self.gate).await?;
         let about = About::of(&self.app, names, fired.clone(), face.url());
         let server_clock = self.join(&about).await?;
-        let keeping = self.app.keeping(settings)?;
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
         recorder.found_at(face.url());
         let mut writes = Tasks::behind(&self.gate);
@@ -163,8 +167,10 @@ impl Worker {
             "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
-        let jobs = self.jobs(&around, server_clock, fired, job_halts);
+        let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
+        let jobs = self.jobs(&around, server_clock, fired, job_halts, parallel);
         let mut watching = Tasks::behind(&self.gate);
+        watching.start(traces::watch(self.app.clone(), settings.job_work_dir.as_str().into()));
         if let Some(stores) = stores {
             let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
             let watch = CrashWatch::new(around.recorder.clone());
@@ -246,6 +252,7 @@ impl Worker {
         clock: ServerClock,
         fired: LastFired,
         halts: mpsc::UnboundedSender<String>,
+        parallel: bool,
     ) -> Jobs {
         let settings = self.handle.settings();
         let (leader, leadership) = Leader::new(
@@ -266,6 +273,7 @@ impl Worker {
             recorder: around.recorder.clone(),
             keeping: around.keeping.clone(),
             run_ids: self.app.run_ids.clone(),
+            parallel,
             halts: halts.clone(),
             drain: around.drain.clone(),
             abort: around.abort.clone(),

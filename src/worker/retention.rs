@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 
 use crate::clock::{self, ServerClock};
 use crate::runs::query::ops::{in_, lt};
+use crate::runs::stores::LinesHeld;
 use crate::runs::{Action, RunId, StoreError, Stores, TaskLog, TaskLogQuery};
 
 use super::leader::Leadership;
@@ -42,6 +43,9 @@ pub(super) async fn watch(stores: Stores, clock: ServerClock, leadership: Leader
 /// Answers of how many runs something was removed.
 async fn remove_old(stores: &Stores, now: DateTime<Utc>) -> Result<usize, StoreError> {
     let purged = stores.run_logs.purge(now).await?;
+    if stores.task_log.lines_held() == LinesHeld::InStream {
+        return Ok(purged.deleted.len());
+    }
     let kept_since =
         stores.run_logs.retention().and_then(|kept| now.checked_sub_signed(chrono::Duration::from_std(kept).ok()?));
     let Some(kept_since) = kept_since else { return Ok(purged.deleted.len()) };

@@ -17,6 +17,7 @@ mod retried_letters;
 mod run_logs;
 mod shop;
 mod start;
+mod steps;
 mod task_log;
 mod tasks;
 mod timers;

@@ -1,16 +1,67 @@
 //! What runs print: events of `tracing`, lines and commands of a run are kept under its id, with how it ended.
 
+use std::sync::{Arc, Mutex};
+
 use runnel::prelude::*;
 use runnel::runs::output::{Channel, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
 use runnel::runs::{RunId, Status};
 use runnel::testing::TestApp;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::shop::{MS, SECOND, order, orders};
 
 /// Events of this thread reach the runs they belong to; tests of this binary run one thread each.
 fn captured() -> tracing::subscriber::DefaultGuard {
     tracing::subscriber::set_default(tracing_subscriber::registry().with(capture::layer()))
+}
+
+/// Warnings on this thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = format!("{value:?}");
+                }
+            }
+        }
+        if *event.metadata().level() == tracing::Level::WARN {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+    }
+}
+
+impl Warnings {
+    fn of_capture(&self) -> usize {
+        self.0.lock().unwrap().iter().filter(|text| text.contains("runnel::log::layer()")).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_warns_once_at_its_start_where_what_runs_say_is_not_captured() {
+    let kept = || {
+        let mut app = App::bare("shop").log_store(MemoryLogStore::default());
+        app.timer(SECOND, async || ()).name("ping");
+        app
+    };
+    let warned_by = async |app: App, blind: bool| {
+        let warnings = Warnings::default();
+        let layer = (!blind).then(runnel::log::layer);
+        let subscriber = tracing_subscriber::registry().with(layer).with(warnings.clone());
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let _shop = after_one_tick(app).await;
+        warnings.of_capture()
+    };
+
+    assert_eq!(warned_by(kept(), true).await, 1);
+    assert_eq!(warned_by(kept(), false).await, 0);
+    assert_eq!(warned_by(App::bare("shop"), true).await, 0, "nothing is kept, so nothing is missing");
 }
 
 /// The runs of a task that have ended, in the order of their ids: that of their begin.

@@ -380,3 +380,23 @@ async fn a_store_that_cannot_be_configured_ends_the_start_with_the_field() {
     assert_eq!(app.run_logs().service_name(), "memory");
     assert_eq!(app.task_log_of("t").state().await.unwrap().status, Status::Created);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_of_documents_alone_has_its_lines_in_the_stream_whoever_asks() {
+    let documents = MemoryStore::new();
+    let mut app = App::bare("shop").run_logs_in(documents);
+    app.timer(10 * SECOND, async || ()).name("ping");
+    let mut shop = TestApp::at(START, app).await;
+    shop.advance_to("2026-01-01T00:00:25Z").await;
+    let both = [Action::Run, Action::Success, Action::Run, Action::Success];
+    assert_eq!(actions(&lines(&shop, "ping").await), both);
+
+    // Another process, which has written none of them; and one more after all of them have ended.
+    let mut other = App::bare("shop").run_logs_in(MemoryStore::new());
+    other.timer(10 * SECOND, async || ()).name("ping");
+    shop.drain().await.into_iter().for_each(|end| end.unwrap());
+    shop.add_worker_of("worker-2", other.clone()).await;
+
+    assert_eq!(actions(&lines(&shop, "ping").await), both);
+    assert_eq!(other.task_log_of("ping").latest(Action::Success).await.unwrap().unwrap().worker_id, "worker-1");
+}

@@ -9,6 +9,7 @@ use runnel::runs::{
     MemoryStore, NewRunLog, Page, Parameter, RunId, RunLog, RunLogQuery, RunLogStore, Status, StoreError, StoreSummary,
     Stores,
 };
+use runnel::testing::TestApp;
 
 use crate::ground::{Book, Failing, app, fixed, into, night};
 
@@ -102,6 +103,32 @@ async fn a_trace_that_cannot_be_stored_is_kept_as_a_file_until_it_can() {
     let _ended = runner.run(night(2)).await.unwrap();
     assert_eq!(files(), 0);
     assert_eq!(traces(&apart).await, [(1, Status::Fail), (2, Status::Success), (1, Status::Success)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_send_traces_again_at_their_start_and_every_hour() {
+    let (place, apart) = (tempfile::tempdir().unwrap(), Shaky::default());
+    let shop = app(&Book::new(), |job| _ = job.store_trace_info("apart"));
+    let shop = shop.trace_store("apart", apart.clone()).setting("job_work_dir", place.path().display().to_string());
+    let files = || std::fs::read_dir(place.path().join("ingest/traces")).unwrap().count();
+    let leave_one = async || {
+        apart.is_broken.store(true, Ordering::SeqCst);
+        let _ended = into(&shop, &Stores::memory()).run(night(1)).await.unwrap();
+        assert_eq!(files(), 1);
+    };
+    leave_one().await;
+
+    apart.is_broken.store(false, Ordering::SeqCst);
+    let at_work = TestApp::start(shop.clone()).await;
+    at_work.advance(Duration::from_secs(1)).await;
+    assert_eq!((files(), traces(&apart).await.len()), (0, 1));
+
+    leave_one().await;
+    at_work.advance(Duration::from_secs(3601)).await;
+    assert_eq!(files(), 1, "the store is still broken");
+    apart.is_broken.store(false, Ordering::SeqCst);
+    at_work.advance(Duration::from_secs(3600)).await;
+    assert_eq!((files(), traces(&apart).await.len()), (0, 2));
 }
 
 #[tokio::test(start_paused = true)]

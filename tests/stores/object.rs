@@ -12,7 +12,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::memory::InMemory;
 use runnel::runs::output::Destination;
 use runnel::runs::stores::{Bucket, ObjectDestination, ObjectStore};
-use runnel::runs::{NewRunLog, RunLogQuery, RunLogStore, Status, open_store};
+use runnel::runs::{Action, NewRunLog, RunLogQuery, RunLogStore, Status, open_store};
+use runnel::{App, RunContext};
 
 /// Without a server.
 mod in_memory {
@@ -130,6 +131,87 @@ mod moto {
         wrong.insert("bucket".into(), "nobodys-bucket".into());
         let error = open_store(ObjectStore::TYPE, wrong).await.unwrap_err();
         assert!(!summary.contains("canary") && !format!("{error:?}").contains("canary"), "{error:?}");
+    }
+
+    /// Says that a program is a child of these tests.
+    const CHILD: &str = "STORES_CHILD_SHIPS";
+
+    /// A program whose settings ship its logs to that bucket, and keep none here.
+    fn shipping(program: impl AsRef<std::ffi::OsStr>, room: &Path, address: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(room).stdin(Stdio::null()).env("RUNNEL_LOG_DIR", room).env("RUNNEL_LOG_SHIP_DEST", address);
+        command.env("RUNNEL_LOG_KEEP_LOCAL", "false").env("AWS_ENDPOINT_URL", &SERVER.endpoint);
+        command.env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "us-east-1");
+        command.env("AWS_ACCESS_KEY_ID", "me").env("AWS_SECRET_ACCESS_KEY", "canary");
+        command
+    }
+
+    /// Not a test of its own: it is what the next one runs.
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods, reason = "the parent says by a variable that this is a child")]
+    async fn a_child_prints_and_ends() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let mut app = App::bare("shop").redis("memory://");
+        let load = async |run: RunContext| -> runnel::Result<()> {
+            run.stdout("loaded 7 rows").await;
+            Ok(())
+        };
+        app.on_demand(load).name("load");
+        println!("run={}", app.job_named("load").run(()).await.unwrap().run_id);
+    }
+
+    #[test]
+    fn by_its_settings_a_program_ships_what_its_runs_print_and_another_one_reads_it() {
+        let room = tempfile::tempdir().unwrap();
+        let address = format!("s3://bucket/shipped/{}", uuid::Uuid::now_v7());
+        let mut child = shipping(std::env::current_exe().unwrap(), room.path(), &address);
+        child.args(["--exact", "object::moto::a_child_prints_and_ends", "--nocapture"]).env(CHILD, "1");
+        let ran = child.output().unwrap();
+        let out = String::from_utf8(ran.stdout).unwrap();
+        let run = out.split_once("run=").expect("the child says which run it was").1.split_whitespace().next().unwrap();
+        assert!(!room.path().join("job_runs").join(run).exists(), "it was to be kept in the bucket alone");
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let mut reader = shipping(env!("CARGO_BIN_EXE_runnel"), elsewhere.path(), &address);
+        let read = reader.args(["--app", "shop", "logs", run]).output().unwrap();
+
+        let told = String::from_utf8_lossy(&read.stderr);
+        assert_eq!(String::from_utf8_lossy(&read.stdout), "loaded 7 rows\n", "{told}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn with_documents_in_a_bucket_every_process_reads_lines_from_the_stream() {
+        let (server, config) = (crate::support::Server::redis(), config(&place()));
+        let of_app = || {
+            let app = App::bare("shop").redis(server.url()).run_log_store(ObjectStore::TYPE);
+            let fields = config.iter().map(|(name, value)| (format!("run_log_store.{name}"), value.to_string()));
+            fields.fold(app, |app, (name, value)| app.setting(&name, value))
+        };
+        let mut app = of_app();
+        app.on_demand(async |_: RunContext| Ok::<_, runnel::Error>(())).name("load");
+        let run = app.job_named("load").run(()).await.unwrap().run_id;
+
+        let another = of_app();
+        let lines = another.task_log_of("load").all().all().await.unwrap();
+        let mut third = Command::new(env!("CARGO_BIN_EXE_runnel"));
+        third.args(["--app", "shop", "tasks", "log", "load", "--output", "json"]).stdin(Stdio::null());
+        third.env("RUNNEL_REDIS_URL", server.url()).env("RUNNEL_RUN_LOG_STORE", ObjectStore::TYPE);
+        for (name, value) in &config {
+            third.env(format!("RUNNEL_RUN_LOG_STORE__{}", name.to_ascii_uppercase()), value.to_string());
+        }
+        let room = tempfile::tempdir().unwrap();
+        let told = third.current_dir(room.path()).output().unwrap();
+
+        let seen: Vec<_> = lines.iter().map(|line| (line.action, line.run_id == run)).collect();
+        assert_eq!(seen, [(Action::Run, true), (Action::Success, true)]);
+        let out = String::from_utf8_lossy(&told.stdout);
+        assert!(
+            out.contains(run.as_str()) && out.contains("success"),
+            "{out}{}",
+            String::from_utf8_lossy(&told.stderr)
+        );
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::{
     Channel, FileLogStore, LineStream, LogError, LogStore, RunMetadata, RunOutput, StoredLog, StreamOptions, Upkeep,
+    capture,
 };
 use crate::clock::{self, ServerClock};
 use crate::error::{Failure, chain};
@@ -16,6 +17,10 @@ use crate::settings::Settings;
 
 /// Between two looks at what is to be compressed, removed or shipped.
 const EVERY: Duration = Duration::from_secs(3600);
+
+/// How long the output of a single run may take to get to where it is shipped to. The process that ran it may end with it,
+/// and no worker need ever be on its machine.
+pub(crate) const SHIPPED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Keeps the output of runs.
 #[derive(Clone)]
@@ -43,6 +48,19 @@ impl Keeping {
     /// The store.
     pub(crate) fn store(&self) -> &Arc<dyn LogStore> {
         &self.store
+    }
+
+    /// Warns if events of runs cannot get here: a worker says so at its start, because nobody misses lines before he needs
+    /// them.
+    pub(crate) fn warn_unless_captured(&self) {
+        if !capture::is_captured() {
+            tracing::warn!(
+                "logs of runs will lack what runs say with `tracing`: this program has installed a subscriber without runnel's \
+                 layer, or with a filter for all layers that hides spans of the target `{}`; what they print with \
+                 `RunContext::stdout` and commands is kept. Add `.with(runnel::log::layer())` to the subscriber",
+                capture::RUN_TARGET
+            );
+        }
     }
 
     /// The output of a run that begins.
@@ -127,19 +145,74 @@ pub(crate) fn end_of(ended: &Ended) -> super::RunEnd {
     }
 }
 
+fn refused(why: &str) -> Failure {
+    Failure::Invalid(format!("`log_ship_dest` cannot be used: {why}"))
+}
+
 #[cfg(feature = "gzip")]
 fn shipped(local: Arc<dyn LogStore>, destination: &str, keep_local: bool) -> Result<Arc<dyn LogStore>, Failure> {
-    let refused = |why: &str| Failure::Invalid(format!("`log_ship_dest` cannot be used: {why}"));
     let (scheme, rest) = destination.split_once("://").unwrap_or(("file", destination));
-    let there = match scheme {
-        "file" => super::FolderDestination::new(Path::new(rest)),
-        "s3" => return Err(refused("`s3://` needs the feature `object-store`")),
+    let there: Arc<dyn super::Destination> = match scheme {
+        "file" => Arc::new(super::FolderDestination::new(Path::new(rest))),
+        "s3" => in_bucket(destination)?,
         _ => return Err(refused("expected a folder, or `s3://bucket/prefix`")),
     };
-    Ok(Arc::new(super::ShippingLogStore::new(local, Arc::new(there), keep_local)))
+    Ok(Arc::new(super::ShippingLogStore::new(local, there, keep_local)))
 }
 
 #[cfg(not(feature = "gzip"))]
 fn shipped(_: Arc<dyn LogStore>, _: &str, _: bool) -> Result<Arc<dyn LogStore>, Failure> {
-    Err(Failure::Invalid("`log_ship_dest` needs the feature `gzip`: logs are shipped compressed".into()))
+    Err(refused("logs are shipped compressed, and this program was built without the feature `gzip`"))
+}
+
+/// As whom, and to which server, the environment says: the variables `AWS_..` that all programs for S3 know.
+#[cfg(all(feature = "gzip", feature = "object-store"))]
+fn in_bucket(address: &str) -> Result<Arc<dyn super::Destination>, Failure> {
+    use crate::runs::StoreError;
+    use crate::runs::stores::{Bucket, ObjectDestination};
+    let there = Bucket::default().at(address).and_then(ObjectDestination::new);
+    there.map(|there| Arc::new(there) as _).map_err(|error| match error {
+        // Its field is one of the run log store.
+        StoreError::Config { reason, .. } => refused(&reason),
+        error => refused(&chain(&error)),
+    })
+}
+
+#[cfg(all(feature = "gzip", not(feature = "object-store")))]
+fn in_bucket(_: &str) -> Result<Arc<dyn super::Destination>, Failure> {
+    Err(refused("`s3://` needs the feature `object-store`, which this program was built without"))
+}
+
+#[cfg(all(test, feature = "gzip"))]
+mod tests {
+    use super::*;
+
+    /// Why logs cannot be shipped there.
+    fn refusal(destination: &str) -> Option<String> {
+        let settings = Settings { log_ship_dest: destination.into(), ..Settings::default() };
+        let own = Arc::new(super::super::MemoryLogStore::default());
+        Keeping::of(&settings, Some(own)).err().map(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn a_destination_that_cannot_be_used_is_refused_with_what_it_must_be() {
+        for folder in ["/var/logs", "file:///var/logs"] {
+            assert_eq!(refusal(folder), None);
+        }
+        for (destination, why) in [("ftp://host/logs", "expected a folder, or"), ("s3://", "s3://")] {
+            let refused = refusal(destination).unwrap();
+            assert!(refused.contains("`log_ship_dest` cannot be used") && refused.contains(why), "{refused}");
+            assert!(!refused.contains("run_log_store"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_a_destination_where_the_program_can_speak_to_one() {
+        match refusal("s3://bucket/logs") {
+            None => assert!(cfg!(feature = "object-store")),
+            Some(refused) => {
+                assert!(cfg!(not(feature = "object-store")) && refused.contains("`object-store`"), "{refused}")
+            }
+        }
+    }
 }

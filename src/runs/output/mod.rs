@@ -39,7 +39,7 @@ pub use command::{CommandError, ExitReport, RunCommand};
 pub use composite::CompositeLogStore;
 pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
 pub use handle::{RunEnd, RunOutput};
-pub(crate) use keeping::{Keeping, Nowhere, end_of};
+pub(crate) use keeping::{Keeping, Nowhere, SHIPPED_WITHIN, end_of};
 pub use memory::MemoryLogStore;
 #[cfg(feature = "gzip")]
 pub use shipping::{Content, Destination, FolderDestination, ShippingLogStore};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, oneshot};
 
-use super::{StoreError, StoreSummary, TaskLogRepo};
+use super::{LinesHeld, StoreError, StoreSummary, TaskLogRepo};
 use crate::runs::{RunId, TaskLogEvent, TaskLogQuery};
 
 /// A repository that takes what several callers add at once in one step.
@@ -106,6 +106,10 @@ impl TaskLogRepo for Batched {
 
     fn summary(&self) -> StoreSummary {
         self.inner.summary()
+    }
+
+    fn lines_held(&self) -> LinesHeld {
+        self.inner.lines_held()
     }
 
     async fn open_runs(&self, task_name: &str) -> Result<Vec<RunId>, StoreError> {

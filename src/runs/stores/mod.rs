@@ -18,6 +18,7 @@ mod registry;
 mod settings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
+mod streamed;
 mod summary;
 mod tuned;
 mod turns;
@@ -39,8 +40,10 @@ pub use cached::Cached;
 pub use error::StoreError;
 pub use files::{ChunkedFs, CsvRepo, FileSystem};
 pub use memory::MemoryStore;
+#[cfg(all(feature = "object-store", feature = "gzip"))]
+pub use object::ObjectDestination;
 #[cfg(feature = "object-store")]
-pub use object::{Bucket, ObjectDestination, ObjectStore};
+pub use object::{Bucket, ObjectStore};
 pub use redis::{RedisStore, RedisStoreOptions};
 pub use registry::{StoreRegistry, Stores, open_store};
 pub use settings::{StoreSettings, TaskLogRepoName};
@@ -69,6 +72,11 @@ pub trait TaskLogRepo: Send + Sync {
     /// What it is, for people.
     fn summary(&self) -> StoreSummary;
 
+    /// What holds its lines. Only runnel's own repositories have reason to say something else.
+    fn lines_held(&self) -> LinesHeld {
+        LinesHeld::Here
+    }
+
     /// The runs of that task that began and have not ended, the oldest first.
     async fn open_runs(&self, task_name: &str) -> Result<Vec<RunId>, StoreError> {
         const AT_ONCE: usize = 1000;
@@ -88,6 +96,18 @@ pub trait TaskLogRepo: Send + Sync {
             }
         }
     }
+}
+
+/// What holds the lines of a [`TaskLogRepo`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinesHeld {
+    /// The repository, until they are removed.
+    Here,
+    /// The stream of runs, whose oldest events go by themselves.
+    InStream,
+    /// The repository, in memory: an app that is connected reads those of its stream in place of them.
+    UntilAStreamIsKnown,
 }
 
 /// What a pass of retention did.

@@ -16,12 +16,15 @@ use toml::Table;
 use super::files::TaskFiles;
 use super::redis::{Home, OnRedis};
 use super::settings::{StoreSettings, TaskLogRepoSettings, read, split};
+use super::streamed::{Stopgap, StreamedLines};
 use super::tuned::Tuned;
 use super::{
-    Batched, Cached, ChunkedFs, CsvRepo, FileSystem, MemoryStore, RedisStore, RunLogStore, StoreError, TaskLogRepo,
+    Batched, Cached, ChunkedFs, CsvRepo, FileSystem, LinesHeld, MemoryStore, RedisStore, RunLogStore, StoreError,
+    TaskLogRepo,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::{SqlSettings, SqlStore};
+use crate::broker::Broker;
 use crate::nearest::did_you_mean;
 use crate::settings::RedisUrl;
 
@@ -48,6 +51,14 @@ impl Stores {
         Self { run_logs: Arc::clone(&store) as _, task_log: store }
     }
 
+    /// These documents with the lines of that stream of runs, if nothing better is known of lines.
+    pub(crate) fn with_lines_of(mut self, broker: &Arc<dyn Broker>) -> Self {
+        if self.task_log.lines_held() == LinesHeld::UntilAStreamIsKnown {
+            self.task_log = Arc::new(StreamedLines::new(broker.clone()));
+        }
+        self
+    }
+
     /// Both in memory.
     pub fn memory() -> Self {
         Self::both(MemoryStore::new())
@@ -55,9 +66,10 @@ impl Stores {
 }
 
 impl<S: RunLogStore + 'static> From<S> for Stores {
-    /// A store of documents alone: the lines of the task log are kept in memory, and end with the process.
+    /// A store of documents alone: an app reads the lines of the task log from its stream of runs, as far back as that goes.
+    /// Where there is no stream they are kept in memory, and end with the process.
     fn from(store: S) -> Self {
-        Self { run_logs: Arc::new(store), task_log: Arc::new(MemoryStore::new()) }
+        Self { run_logs: Arc::new(store), task_log: Arc::new(Stopgap(MemoryStore::new())) }
     }
 }
 

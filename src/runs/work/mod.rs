@@ -2,6 +2,9 @@
 //!
 //! A [`Work`] lives as long as an activation of a job's run, over all its attempts. It knows which steps are done, so that
 //! none is done twice, and writes each down as it goes. Whether there is another attempt is not decided here.
+//!
+//! Tasks, timers and crontabs have one too, for a single attempt: their steps are written down, and what they answer is
+//! not kept. Tenancies have none: one may last for months, and would have a step for each of its events.
 
 mod input;
 mod observer;
@@ -39,8 +42,8 @@ pub(crate) struct WorkFacts {
     pub(crate) page: Box<dyn Page>,
     pub(crate) clock: ServerClock,
     pub(crate) input: Input,
-    /// The job's own folder.
-    pub(crate) folder: PathBuf,
+    /// The folder of a job on demand. None for what runs by the clock, which is never resumed: nothing is kept for that.
+    pub(crate) folder: Option<PathBuf>,
     /// Whether branches may be written down at once.
     pub(crate) parallel: bool,
     pub(crate) observers: Observers,
@@ -61,6 +64,8 @@ struct State {
     used: HashMap<String, u32>,
     /// Steps that have begun and not ended.
     open: IndexMap<String, StepLog>,
+    /// How many have begun.
+    begun: u32,
 }
 
 /// What this attempt leaves behind.
@@ -74,7 +79,7 @@ struct Notes {
 
 impl Work {
     pub(crate) fn new(facts: WorkFacts, done: Done) -> Self {
-        let state = State { done, attempt: Notes::default(), used: HashMap::new(), open: IndexMap::new() };
+        let state = State { done, attempt: Notes::default(), used: HashMap::new(), open: IndexMap::new(), begun: 0 };
         let (scrub, progress) = (Scrub::of(&facts.input), progress::Counters::default());
         Self { facts, scrub, progress, state: Mutex::new(state) }
     }
@@ -86,6 +91,11 @@ impl Work {
     /// The time, by the clock that events go by.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         i64::try_from(self.facts.clock.now()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    }
+
+    /// Whether it is that of a job on demand, which is tried again and resumed.
+    fn is_on_demand(&self) -> bool {
+        self.facts.folder.is_some()
     }
 
     /// A text without the secrets that the run was given.
@@ -100,13 +110,18 @@ impl Work {
         state.used.clear();
     }
 
-    /// The attempt is over: what it leaves behind goes into its log. Steps that were cut in the middle end as it does.
-    pub(crate) async fn end_attempt(&self, log: &mut AttemptLog) {
+    /// Steps that were cut in the middle end as what they are in does.
+    pub(crate) async fn end_open_steps(&self, status: Status, why: &str) {
         let open: Vec<StepLog> = std::mem::take(&mut self.state().open).into_values().collect();
         for step in open {
-            let message = format!("cut in the middle: {}", log.message);
-            self.write_step(StepLog { status: log.status, message, ..step }).await;
+            let message = format!("cut in the middle: {why}");
+            self.write_step(StepLog { status, message, ..step }).await;
         }
+    }
+
+    /// The attempt is over: what it leaves behind goes into its log.
+    pub(crate) async fn end_attempt(&self, log: &mut AttemptLog) {
+        self.end_open_steps(log.status, &log.message).await;
         let notes = std::mem::take(&mut self.state().attempt);
         log.steps = notes.steps;
         for step in log.steps.iter_mut().filter(|step| !step.status.is_terminal()) {
@@ -120,7 +135,7 @@ impl Work {
     pub(crate) async fn note(&self, what: &str, noted: Noted) {
         if let Err(failure) = self.facts.page.note(noted).await {
             let error = crate::error::chain(&failure);
-            tracing::warn!(%error, "{what} could not be written to the run log; should this run be resumed, it will not be known");
+            tracing::warn!(%error, "{what} could not be written to the run log: its document will lack it, and should it be resumed, it will not be known");
         }
     }
 
@@ -181,7 +196,7 @@ impl RunContext {
     }
 
     fn remember(&self, place: impl FnOnce(&mut Notes) -> &mut Parameters, name: String, value: Parameter) {
-        match &self.0.work {
+        match self.work().filter(|work| work.is_on_demand()) {
             Some(work) => drop(place(&mut work.state().attempt).insert(name, value)),
             None => tracing::debug!(%name, "only jobs on demand have traces: this is not kept"),
         }
@@ -193,8 +208,8 @@ impl RunContext {
     /// # Errors
     /// When it cannot be made, or this is no job on demand.
     pub fn work_dir(&self) -> crate::Result<&Path> {
-        let work = self.0.work.as_ref().ok_or("only jobs on demand have a folder of their own")?;
-        let folder = &work.facts.folder;
+        let folder = self.work().and_then(|work| work.facts.folder.as_ref());
+        let folder = folder.ok_or("only jobs on demand have a folder of their own")?;
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
         Ok(folder)

@@ -61,7 +61,7 @@ impl RunContext {
         Fut: Future<Output = Result<T, E>> + Send,
     {
         let branches: Vec<B> = branches.into_iter().collect();
-        let Some(work) = self.work() else {
+        let Some(work) = self.work().filter(|work| work.takes_step()) else {
             let all = branches.into_iter().map(|branch| guarded(each(self.clone(), branch)));
             let answers = futures::future::join_all(all).await;
             return answers.into_iter().collect::<Result<_, _>>().map_err(|error| StepFailed::new(name, error).into());

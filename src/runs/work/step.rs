@@ -16,6 +16,10 @@ use crate::runs::{AttemptLog, Inaction, RunContext, Status, StepLog, StepTrace, 
 /// What a step answers is written to the task log unless it is longer: then it is done again should the run be resumed.
 const LONGEST_ANSWER: usize = 1 << 20;
 
+/// What runs by the clock may last for as long as its worker, doing steps all the time: so many of one run are written
+/// down.
+const MOST_STEPS: u32 = 1000;
+
 /// A step has failed; why, is its source.
 #[derive(Debug)]
 pub struct StepFailed(Link);
@@ -91,7 +95,9 @@ impl RunContext {
     ///
     /// A step that is begun twice under one name is `load`, then `load-2`, and so on: in the same order each time, please.
     ///
-    /// Outside of jobs on demand nothing is written, and the step is just done.
+    /// In tasks, timers and crontabs, which are never resumed, a step is written down with its times and how it ended, and
+    /// what it answers is not kept; of a run that does more than 1,000 steps, the others are just done. So are all steps of
+    /// a tenancy of a partition, which may last for months, and those of a run that is not written down.
     ///
     /// # Errors
     /// [`StepFailed`], with the error of `work` as its source. A panic in it is an error too.
@@ -100,7 +106,7 @@ impl RunContext {
         T: Serialize + DeserializeOwned + Send,
         E: Into<Error>,
     {
-        let done = match self.work() {
+        let done = match self.work().filter(|log| log.takes_step()) {
             Some(log) => log.do_step(self, name, work).await,
             None => guarded(work).await,
         };
@@ -117,6 +123,19 @@ pub(super) async fn guarded<T, E: Into<Error>>(work: impl Future<Output = Result
 }
 
 impl Work {
+    /// Whether one more step is written down.
+    pub(super) fn takes_step(&self) -> bool {
+        let begun = {
+            let mut state = self.state();
+            state.begun = state.begun.saturating_add(1);
+            state.begun
+        };
+        if !self.is_on_demand() && begun == MOST_STEPS + 1 {
+            tracing::warn!("this run has done {MOST_STEPS} steps: the others are not written down");
+        }
+        self.is_on_demand() || begun <= MOST_STEPS
+    }
+
     async fn do_step<T, E>(
         &self,
         run: &RunContext,
@@ -168,6 +187,9 @@ impl Work {
 
     /// Remembers an answer for later attempts. What may be written down of it is handed back, if anything.
     pub(super) fn keep_answer<T: Serialize>(&self, internal: &str, answer: &T) -> Option<Value> {
+        if !self.is_on_demand() {
+            return None;
+        }
         let whole = exposing(|| serde_json::to_value(answer));
         let (whole, written) = match (whole, serde_json::to_value(answer)) {
             (Ok(whole), Ok(written)) => (whole, mask::value(&written)),

@@ -11,8 +11,10 @@ use crate::clock;
 use crate::error::Failure;
 use crate::job::When;
 use crate::runner::{Presence, RunReport};
+use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::Recorder;
 use crate::runs::{Ended, RunObserver};
+use crate::settings::TaskLogPolicy;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
@@ -65,6 +67,10 @@ pub(crate) async fn run_once(
     let (recorder, writing) = Recorder::new(handle.clone(), clock.clone(), worker.clone(), policy);
     let mut writes = Tasks::behind(&Gate::default());
     writes.start(writing);
+    let parallel = match policy {
+        TaskLogPolicy::Off => true,
+        _ => app.documents().await?.supports_parallel_writes(),
+    };
     let runs = Runs {
         states,
         worker,
@@ -75,6 +81,7 @@ pub(crate) async fn run_once(
         run_ids: app.run_ids.clone(),
         // Whoever asked for the run is told of it by its end.
         halts: mpsc::unbounded_channel().0,
+        parallel,
         leadership: Leadership::nobody(),
         fired: LastFired::default(),
         drain: switches.drain,
@@ -82,6 +89,9 @@ pub(crate) async fn run_once(
         handle,
     };
     let ended = runs.run(job, Occasion::HERE).await;
+    if let Some(keeping) = runs.keeping.clone() {
+        keeping.flush(SHIPPED_WITHIN).await;
+    }
     drop(runs);
     // What could not be written at once is written now, or found to be missing by the leader.
     tokio::select! {

@@ -23,8 +23,8 @@ use crate::job::{Inaction, JobParts, JobSpec};
 use crate::processor::extract::States;
 use crate::runs::ids::RunIds;
 use crate::runs::output::{Keeping, end_of};
-use crate::runs::recorder::{Beginning, End, Recorder, Refused};
-use crate::runs::{Cut, Ended, RunContext, RunFacts};
+use crate::runs::recorder::{Beginning, End, Journal, Page, Recorder, Refused};
+use crate::runs::{Cut, Done, Ended, Input, Observers, RunContext, RunFacts, Work, WorkFacts};
 use crate::stream::current::{self, Handle};
 use crate::witness::{Fired, Witness};
 use crate::worker::leader::Leadership;
@@ -43,6 +43,8 @@ pub(crate) struct Runs {
     /// Where output goes, if it is kept.
     pub(crate) keeping: Option<Keeping>,
     pub(crate) run_ids: RunIds,
+    /// Whether branches of a step may be written down at once.
+    pub(crate) parallel: bool,
     /// Why the worker must end, as a sentence.
     pub(crate) halts: mpsc::UnboundedSender<String>,
     /// Cancelled: what runs has the grace period to finish.
@@ -101,10 +103,11 @@ impl Runs {
     /// Runs a job once.
     pub(crate) async fn run(&self, job: &JobSpec, occasion: Occasion) -> Ended {
         let mut run = self.facts(job, occasion);
-        let recording = match self.recorder.begin(Beginning::of(&run)).await {
-            Ok(recording) => recording,
+        let work = match Journal::begin(&self.recorder, Beginning::of(&run)).await {
+            Ok(page) => self.work(page, run.attempt),
             Err(refused) => return self.not_started(&run, refused),
         };
+        run.work = Some(work.clone());
         run.output = self.keeping.as_ref().map(|kept| kept.begin(&run.run_id, &run.task_name, run.attempt));
         let run = RunContext::new(run);
         let span = match &run.0.output {
@@ -117,10 +120,11 @@ impl Runs {
             let began = clock::now();
             let ended = self.guarded(job, &run).await;
             self.after(Finished { run: &run, ended: &ended, took: clock::now().since(began) }).await;
+            work.end_open_steps(ended.action().status(), &ended.to_string()).await;
             ended
         };
         let ended = whole.instrument(span).await;
-        if let Err(refused) = self.recorder.end(recording, End::of(&ended)).await {
+        if let Err(refused) = work.facts.page.end(End::of(&ended)).await {
             self.halt(refused);
         }
         // After the task log: who follows the output to its end then finds how the run ended.
@@ -130,6 +134,21 @@ impl Runs {
             tracing::warn!(run_id = %run.run_id(), error = %chain(&error), "the output of a run was not kept to its end");
         }
         ended
+    }
+
+    /// What a run does, step by step.
+    fn work(&self, page: Box<dyn Page>, attempt: u32) -> Arc<Work> {
+        let facts = WorkFacts {
+            page,
+            clock: self.clock.clone(),
+            input: Input::default(),
+            folder: None,
+            parallel: self.parallel,
+            observers: Observers::default(),
+        };
+        let work = Work::new(facts, Done::default());
+        work.begin_attempt(attempt);
+        Arc::new(work)
     }
 
     fn facts(&self, job: &JobSpec, occasion: Occasion) -> RunFacts {

@@ -1,11 +1,13 @@
 //! Things in a bucket of an object store that speaks S3: documents of runs, and logs that are shipped there.
 
 mod bucket;
+#[cfg(feature = "gzip")]
 mod destination;
 mod documents;
 mod index;
 
 pub use bucket::Bucket;
+#[cfg(feature = "gzip")]
 pub use destination::ObjectDestination;
 pub use documents::ObjectStore;
 
