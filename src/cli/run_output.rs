@@ -5,6 +5,8 @@ use futures::StreamExt;
 use serde_json::json;
 
 use crate::error::{Failure, chain};
+#[cfg(feature = "http")]
+use crate::http::announced;
 use crate::runs::output::{Channel, LogError, LogStore, StreamOptions};
 use crate::runs::{RunId, Status};
 
@@ -88,22 +90,26 @@ async fn from_own(own: &Own<'_>, lines: &Lines<'_>, host: &dyn Host, out: &mut O
     // They are not here; the document says who has them.
     let document = own.stores().await?.run_logs.get_run_log_by_id(lines.id, false).await.map_err(ask::failed)?;
     let not_here = |why: String| Failure::NotFound(format!("the lines of run {} are not here{why}", lines.id));
-    match document.worker.log_url {
-        #[cfg(feature = "http")]
-        Some(url) => from_far(&Far::new(url, host.settings().settings.http_token.clone()), lines, out).await,
-        #[cfg(not(feature = "http"))]
-        Some(url) => {
-            Err(not_here(format!(": worker `{}` has them, see {url}{}", document.worker.id, host.app())).into())
-        }
-        None => {
-            let worker = document.worker.id;
-            let why = format!(
-                ": worker `{worker}` ran it, and answers no HTTP (setting `http`; log_dir says where lines are kept)"
-            );
-            let _ = host;
-            Err(not_here(why).into())
+    #[cfg(feature = "http")]
+    {
+        let worker = &document.worker;
+        // Never where the document says: our token goes along.
+        let address = match worker.log_url {
+            Some(_) => announced::address_of(worker, &*host.broker().await?).await?,
+            None => Err("which answers no HTTP"),
+        };
+        match address {
+            Ok(url) => from_far(&Far::new(url, host.settings().settings.http_token.clone()), lines, out).await,
+            Err(why) => Err(not_here(format!(
+                ": they are with worker `{}`, {why} (setting `http`; log_dir says where lines are kept, log_ship_dest where they \
+                 are copied to)",
+                worker.id
+            ))
+            .into()),
         }
     }
+    #[cfg(not(feature = "http"))]
+    Err(not_here(format!(": worker `{}` of app `{}` has them", document.worker.id, host.app())).into())
 }
 
 /// None if the store has never heard of the run.

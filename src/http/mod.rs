@@ -25,6 +25,7 @@ use crate::runs::{InvalidRunId, RunId, Stores};
 use crate::settings::{Secret, TaskLogPolicy};
 use crate::stream::current::Handle;
 
+pub(crate) mod announced;
 pub(crate) mod client;
 mod figures;
 mod guard;
@@ -62,7 +63,6 @@ struct Asked {
     tasks: Vec<String>,
     /// The worker that answers, if it is one.
     worker: Option<Arc<str>>,
-    host: String,
     token: Secret,
     retry: Option<Arc<dyn Retry>>,
     /// Cancelled: streams end.
@@ -98,7 +98,6 @@ impl Api {
             version: app.version.clone(),
             tasks,
             worker,
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             token: settings.http_token.clone(),
             retry,
             closing,

@@ -11,13 +11,13 @@ use crate::runs::output::{Channel, LogError, LogStore, StreamOptions};
 use crate::runs::{RunId, RunLog, StoreError};
 
 use super::client::{self, Wish};
-use super::{Api, HOP, Refusal};
+use super::{Api, HOP, Refusal, announced};
 
 /// Where the lines of a run are.
 pub(super) enum Place {
     /// In our own store, which may be where logs are shipped to.
     Here(Arc<dyn LogStore>),
-    /// With a worker that answers at this address.
+    /// With a worker that announces this address.
     There { worker: String, url: String },
 }
 
@@ -36,14 +36,10 @@ impl Api {
         if is_ours || headers.contains_key(HOP) {
             return Err(Refusal::pruned());
         }
-        let Some(url) = worker.log_url else {
-            return Err(Refusal::unreachable(&worker.id, "which answers no HTTP"));
-        };
-        // An address that means "this machine" is of no use on another one.
-        if worker.host != self.0.host && client::is_of_one_machine(&url) {
-            return Err(Refusal::unreachable(&worker.id, "which answers its own machine only"));
+        match announced::address_of(&worker, &**self.0.handle.broker()).await? {
+            Ok(url) => Ok(Place::There { worker: worker.id, url }),
+            Err(why) => Err(Refusal::unreachable(&worker.id, why)),
         }
-        Ok(Place::There { worker: worker.id, url })
     }
 
     /// The document of that run.
@@ -52,7 +48,7 @@ impl Api {
         found.map_err(|error: StoreError| error.into())
     }
 
-    /// The same question to the worker that can answer it, and its answer as it comes.
+    /// The same question, with the token that came with it, to the worker that can answer it; and its answer as it comes.
     pub(super) async fn pass_on(
         &self,
         (worker, url): (&str, &str),

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use runnel::App;
+use runnel::broker::Broker;
 use runnel::runs::output::{Channel, FileLogStore, LogStore, RunMetadata};
-use runnel::runs::{Action, NewRunLog, RunId, RunLog, Status, Stores, TaskLogEvent};
+use runnel::runs::{Action, NewRunLog, RunId, RunLog, Status, Stores, TaskLogEvent, WorkerRef};
 
-use crate::shop::{Ran, runnel};
+use crate::shop::{Ran, connected, runnel};
+use crate::support::Server;
 
 const TOKEN: &str = "canary-canary-canary";
 
@@ -135,4 +137,41 @@ async fn what_is_asked_of_nobody_fails_with_advice() {
     assert!(https.code == 2 && https.err.contains("api_url"), "{https:?}");
     assert!(memory.code == 2 && memory.err.contains("--url"), "{memory:?}");
     assert!(retried.code == 1 && retried.err.contains("has ended well"), "{retried:?}");
+}
+
+/// Whether the first to come to that place is this test.
+fn was_never_asked(place: &std::net::TcpListener) -> bool {
+    let own = std::net::TcpStream::connect(place.local_addr().unwrap()).unwrap();
+    place.accept().unwrap().1 == own.local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_goes_to_live_workers_and_not_where_a_document_says() {
+    let (runs, server) = (Runs::open().await, Server::redis());
+    let foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let foreign_url = Some(format!("http://{}", foreign.local_addr().unwrap()));
+    for (run, owner) in [("good", "alive"), ("mute", "gone")] {
+        let log = runs.stores.run_logs.get(&id(run)).await.unwrap();
+        let worker = WorkerRef { id: owner.into(), host: host.clone(), log_url: foreign_url.clone() };
+        runs.stores.run_logs.put_run_log(&RunLog { worker, ..log }).await.unwrap();
+    }
+    let url = runs.served().await;
+    let about = serde_json::json!({ "host": host, "http": url }).to_string();
+    connected(&server.url()).await.announce("alive", std::time::Duration::from_secs(60), &about).await.unwrap();
+    // Without the log_dir: the lines are with others.
+    let by_broker = |run: &str| {
+        let mut command = runnel(&["--app", "shop", "logs", run]);
+        command.current_dir(runs.room()).env("RUNNEL_REDIS_URL", server.url()).env("RUNNEL_HTTP_TOKEN", TOKEN);
+        Ran::of(command.output().unwrap())
+    };
+
+    let alive = by_broker("good");
+    let gone = by_broker("mute");
+    let by_url = far(&url, &["logs", "mute"]);
+
+    assert!(alive.code == 0 && alive.out.starts_with("zero\n"), "{alive:?}");
+    assert!(gone.code == 3 && gone.err.contains("not alive"), "{gone:?}");
+    assert!(by_url.code == 1 && by_url.err.contains("503"), "{by_url:?}");
+    assert!(was_never_asked(&foreign));
 }

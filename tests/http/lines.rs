@@ -1,13 +1,14 @@
-//! Lines as events and as text: live, from somewhere on, again, and from another worker.
+//! Lines as events and as text: live, from somewhere on, and again.
 
 use runnel::runs::output::{Channel, LogStore};
-use runnel::runs::{Status, Stores, WorkerRef};
+use runnel::runs::{Status, WorkerRef};
 
 use crate::asking::{Shop, begin, run_id};
 
-const COMPLETE: &str = "event: complete\ndata: {\"duration_ms\":1500,\"exit_code\":0,\"status\":\"SUCCESS\"}\n\n";
+pub(crate) const COMPLETE: &str =
+    "event: complete\ndata: {\"duration_ms\":1500,\"exit_code\":0,\"status\":\"SUCCESS\"}\n\n";
 
-fn log(number: usize, text: &str) -> String {
+pub(crate) fn log(number: usize, text: &str) -> String {
     format!("id: {number}\nevent: log\ndata: {text}\n\n")
 }
 
@@ -106,30 +107,6 @@ async fn a_known_run_without_lines_is_gone_or_out_of_reach() {
     }
     let unknown = shop.get("/api/job_runs/a9/logs/stdout").await;
     assert_eq!((unknown.status, &unknown.json()["error"]), (404, &"run_log_not_found".into()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lines_are_fetched_from_the_worker_that_has_them() {
-    let stores = Stores::memory();
-    let there = Shop::with(stores.clone(), |app| app).await;
-    let here = Shop::with(stores, |app| app).await;
-    let worker = WorkerRef { id: "w1".into(), host: host(), log_url: Some(format!("http://{}", there.at)) };
-    there.run_of("a1", Status::Processing, worker.clone()).await;
-    there.run_of("pruned", Status::Success, worker).await;
-    there.begin("a1").await;
-    there.print("a1", &["zero", "one"]).await;
-
-    let mut following =
-        begin(here.at, "GET", "/api/job_runs/a1/logs/stdout?follow=true", &[("Last-Event-ID", "0")]).await;
-    following.until("one").await;
-    let text = here.get_with("/api/job_runs/a1/logs/stdout", &[("Accept", "text/plain")]).await;
-    there.end("a1").await;
-    let pruned = here.get("/api/job_runs/pruned/logs/stdout").await;
-
-    assert_eq!(following.rest().await.body, [log(1, "one"), COMPLETE.into()].concat());
-    assert_eq!(text.body, "zero\none\n");
-    assert_eq!(here.get("/api/job_runs/a1/metadata").await.json()["status"], "SUCCESS");
-    assert_eq!((pruned.status, &pruned.json()["error"]), (410, &"log_pruned".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@
 mod asking;
 mod browser;
 mod documents;
+mod elsewhere;
 mod guarding;
 mod lines;
 #[path = "../support/mod.rs"]
