@@ -33,6 +33,7 @@ pub(crate) mod registry;
 mod run_logs;
 mod runner;
 mod setup;
+pub(crate) mod stage;
 mod states;
 mod stream;
 

@@ -14,14 +14,15 @@ use crate::clock;
 use crate::error::Failure;
 use crate::job::{Inputs, JobSection, JobSpec, When, read_positional};
 use crate::nearest::did_you_mean;
-use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, identities, task_of, worker_name};
+use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, task_of, worker_name};
 use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::{Direct, Journal, Recorder};
-use crate::runs::{Observers, RunId, RunLogStore, RunObserver, Stores, exposing};
+use crate::runs::{RunId, RunLogStore, RunObserver, Stores, exposing};
 use crate::settings::Overrides;
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 
+use super::stage::Ground;
 use super::{App, registry};
 
 /// What `#[runnel::job]` makes of a function: a type of its name, which says what it is given.
@@ -261,7 +262,7 @@ impl<I> Runner<I> {
     pub async fn retry(&self, run_id: &RunId) -> Result<RunReport, Failure> {
         let (job, section) = (self.spec()?, self.app.job_section(&self.job)?);
         let place = self.place().await?;
-        let report = place.stage.retry(job, &section, run_id).await;
+        let report = place.stage.retry(job, &section, run_id, None).await;
         place.leave().await;
         report
     }
@@ -335,23 +336,15 @@ impl<I> Runner<I> {
             return Err(Failure::Invalid(missing));
         }
         let work_dir = self.work_dir.clone().unwrap_or_else(|| handle.settings().job_work_dir.as_str().into());
+        let states = Arc::new(self.app.make_states().await?);
+        let (drain, abort) = (self.drain.clone(), self.abort.clone());
+        let ground = Ground { handle, states, worker, journal, run_logs, drain, abort, halts: None };
         let stage = Stage {
             is_current: !direct,
-            states: Arc::new(self.app.make_states().await?),
-            worker,
-            journal,
-            run_logs,
             has_stream: !direct,
-            trace_stores: self.app.trace_stores.clone(),
-            observers: Observers::clone(&self.app.observers),
             work_dir,
             log_period: self.log_period.max(Duration::from_millis(1)),
-            keeping: self.app.keeping(handle.settings())?,
-            run_ids: self.app.run_ids.clone(),
-            code: identities(self.app.name(), &self.app.version),
-            drain: self.drain.clone(),
-            abort: self.abort.clone(),
-            handle,
+            ..self.app.stage(ground)?
         };
         Ok(Place { stage, around })
     }

@@ -45,8 +45,21 @@ const HOP: &str = "x-runnel-hop";
 /// Begins to run a run again that has failed or crashed.
 #[async_trait]
 pub(crate) trait Retry: Send + Sync {
-    /// Answers when it has begun, not when it has ended.
-    async fn retry(&self, run: &RunId) -> Result<(), Failure>;
+    /// Answers when it has begun, not when it has ended. It goes on whatever becomes of whoever asked.
+    async fn retry(&self, run: &RunId, task_name: &str) -> Result<(), NotRetried>;
+}
+
+/// Why a run was not begun again.
+#[derive(Debug)]
+pub(crate) enum NotRetried {
+    /// There is no such run.
+    Unknown,
+    /// It cannot be: it runs, it has ended well, it is none of a job that could be.
+    Refused(String),
+    /// Not here and now: the worker drains, or the run cannot be written down.
+    Unable(String),
+    /// The store did not do what was asked.
+    Failed(Failure),
 }
 
 /// What is asked.

@@ -10,6 +10,8 @@ use crate::error::{Failure, chain};
 use crate::runs::StoreError;
 use crate::runs::output::LogError;
 
+use super::NotRetried;
+
 /// Why there is no answer.
 #[derive(Debug, Serialize)]
 pub(super) struct Refusal {
@@ -82,6 +84,17 @@ impl From<Failure> for Refusal {
             Failure::NotFound(why) => Self::new(StatusCode::NOT_FOUND, "not_found", why),
             Failure::Invalid(why) => Self::new(StatusCode::CONFLICT, "refused", why),
             failure => Self::failed("the store", &failure, true),
+        }
+    }
+}
+
+impl From<NotRetried> for Refusal {
+    fn from(why: NotRetried) -> Self {
+        match why {
+            NotRetried::Unknown => Self::no_such_run(),
+            NotRetried::Refused(why) => Self::new(StatusCode::CONFLICT, "not_retried", why),
+            NotRetried::Unable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_retried", why),
+            NotRetried::Failed(failure) => failure.into(),
         }
     }
 }

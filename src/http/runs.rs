@@ -11,7 +11,7 @@ use crate::runs::{RunId, RunLogQuery, Status};
 use super::parameters::Parameters;
 use super::place::Place;
 use super::refusal::json;
-use super::{Api, Refusal, run_id};
+use super::{Api, NotRetried, Refusal, run_id};
 
 /// `GET /api/job_runs`: headers of documents, a page of them.
 pub(super) async fn list(State(api): State<Api>, mut given: Parameters) -> Result<Response, Refusal> {
@@ -79,7 +79,7 @@ pub(super) async fn metadata(
     }
 }
 
-/// `POST /api/job_runs/{id}/retry`: runs it again, from where it failed.
+/// `POST /api/job_runs/{id}/retry`: runs it again in this worker, from where it failed. Answered when it has begun.
 pub(super) async fn retry(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -88,16 +88,14 @@ pub(super) async fn retry(
     let id = run_id(&id)?;
     given.nothing_else(&[])?;
     let document = api.document(&id, false).await?;
-    let refused = |why: &str| Err(Refusal::new(StatusCode::CONFLICT, "not_retried", why));
-    if !document.status.is_terminal() {
-        return refused("the run has not ended");
-    }
+    // Whether it runs still, the log itself says better than its document, which may lag behind.
     if matches!(document.status, Status::Success | Status::Inaction) {
-        return refused("the run has ended well");
+        return Err(NotRetried::Refused(format!("run {id} has ended well")).into());
     }
     let Some(retry) = &api.0.retry else {
-        return refused("runs cannot be retried here: use `runs retry` of the program");
+        let why = "what answers here is no worker, and only workers retry runs: ask one of them, or use `runs retry`";
+        return Err(NotRetried::Refused(why.into()).into());
     };
-    retry.retry(&id).await?;
+    retry.retry(&id, &document.task_name).await?;
     Ok((StatusCode::ACCEPTED, json(&value!({ "run_id": id }))).into_response())
 }

@@ -12,14 +12,15 @@ use tracing::Instrument;
 
 use super::attempt::{Tried, try_once};
 use super::folder::Folder;
-use super::{RunReport, Stage, trace};
+use super::{Begins, RunReport, Stage, trace};
 use crate::clock;
 use crate::error::chain;
+use crate::event::EventId;
 use crate::job::{JobSpec, Resolved};
 use crate::runs::output::{RunOutput, end_of};
-use crate::runs::recorder::{Beginning, End, Page};
+use crate::runs::recorder::{Beginning, End, Page, Refused};
 use crate::runs::{
-    AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work,
+    Action, AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work,
     WorkFacts,
 };
 
@@ -33,6 +34,9 @@ pub(super) struct Activation<'a> {
     number: u32,
     first_attempt: u32,
     done: Done,
+    /// Of a run that is resumed: the last that was known of it.
+    seen: Option<EventId>,
+    begins: Option<Begins>,
     output: Option<RunOutput>,
 }
 
@@ -42,27 +46,49 @@ type CutShort<'a> = Pin<Box<dyn Future<Output = Cut> + Send + 'a>>;
 impl<'a> Activation<'a> {
     /// The first one of a new run.
     pub(super) fn new(stage: &'a Stage, job: &'a JobSpec, plan: &'a Resolved, run_id: RunId, input: Input) -> Self {
-        Self { stage, job, plan, run_id, input, number: 1, first_attempt: 1, done: Done::new(), output: None }
+        Self {
+            stage,
+            job,
+            plan,
+            run_id,
+            input,
+            number: 1,
+            first_attempt: 1,
+            done: Done::new(),
+            seen: None,
+            begins: None,
+            output: None,
+        }
     }
 
     /// The next one of that run, with what was done before.
     pub(super) fn continuing(self, log: &RunLog, done: Done) -> Self {
         let tried = log.attempts.iter().map(|attempt| attempt.attempt_number).max().unwrap_or_default();
-        Self { number: log.activation + 1, first_attempt: tried + 1, done, ..self }
+        let seen = Some(log.last_entry.unwrap_or(EventId::ZERO));
+        Self { number: log.activation + 1, first_attempt: tried + 1, done, seen, ..self }
+    }
+
+    /// Tells somebody that it has begun, or why it has not.
+    pub(super) fn telling(self, begins: Option<Begins>) -> Self {
+        Self { begins, ..self }
     }
 
     /// From its begin to its end.
     pub(super) async fn run(mut self) -> RunReport {
         let began = clock::now();
         let mut report = RunReport::new(&self.run_id, &self.job.name, self.number);
-        let page = match self.stage.journal.begin(self.beginning()).await {
+        let begun = self.begin().await;
+        let page = match begun {
             Ok(page) => page,
             Err(refused) => {
                 tracing::error!(job = %self.job.name, why = %refused.why, "the run was not started");
-                report.end(Ended::NotStarted(refused.why), clock::now().since(began));
+                report.end(Ended::NotStarted(refused.why.clone()), clock::now().since(began));
+                self.stage.halt(&refused);
+                self.tell_begins(Err(refused));
                 return report;
             }
         };
+        self.tell_begins(Ok(()));
         self.output =
             self.stage.keeping.as_ref().map(|kept| kept.begin(&self.run_id, &self.job.name, self.first_attempt));
         let span = match &self.output {
@@ -79,6 +105,35 @@ impl<'a> Activation<'a> {
         }
         report.end(ended, clock::now().since(began));
         report
+    }
+
+    /// Writes its begin. What is resumed must be as it was seen: another activation of it may have begun *and ended*
+    /// since. While ours is open nobody else's can be, so then it is certain.
+    async fn begin(&self) -> Result<Box<dyn Page>, Refused> {
+        let page = self.stage.journal.begin(self.beginning()).await?;
+        let Some(seen) = self.seen else { return Ok(page) };
+        let begun = self.stage.past().begins_since(&self.job.name, &self.run_id, self.number, seen).await;
+        let refused = match begun {
+            // None: it runs unrecorded.
+            Ok(0 | 1) => return Ok(page),
+            Ok(_) => Refused::taken(&self.run_id),
+            Err(failure) => {
+                let why = format!(
+                    "whether run {} was resumed elsewhere cannot be found out: {}",
+                    self.run_id,
+                    chain(&failure)
+                );
+                Refused::unwritten(why, false)
+            }
+        };
+        let end = End { action: Action::Terminate, message: format!("not started: {}", refused.why), error: None };
+        page.end(end).await.inspect_err(|refused| self.stage.halt(refused))?;
+        Err(refused)
+    }
+
+    fn tell_begins(&mut self, begun: Result<(), Refused>) {
+        // Whoever asked may have gone.
+        let _ = self.begins.take().map(|begins| begins.send(begun));
     }
 
     /// From where its begin is written to where its end is.
@@ -104,6 +159,7 @@ impl<'a> Activation<'a> {
         let end = End { message: scrubbed(end.message), error: end.error.map(scrubbed), ..end };
         if let Err(refused) = work.facts.page.end(end).await {
             tracing::error!(job = %self.job.name, why = %refused.why, "the end of the run was not written");
+            self.stage.halt(&refused);
         }
         ended
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Failure;
@@ -19,7 +20,7 @@ use crate::job::{JobSection, JobSpec, Resolved, read_input};
 use crate::processor::extract::States;
 use crate::runs::ids::RunIds;
 use crate::runs::output::Keeping;
-use crate::runs::recorder::Journal;
+use crate::runs::recorder::{Journal, Refused};
 use crate::runs::{CodeIdentity, Done, Input, Observers, RunId, RunLog, RunLogStore, Status, done_in};
 use crate::stream::current::Handle;
 
@@ -67,7 +68,12 @@ pub(crate) struct Stage {
     pub(crate) drain: CancellationToken,
     /// Cancelled: what runs is dropped.
     pub(crate) abort: CancellationToken,
+    /// Why the worker that this is in must end, as a sentence; none outside of a worker.
+    pub(crate) halts: Option<mpsc::UnboundedSender<String>>,
 }
+
+/// Told when the begin of an activation is written, or why it was not. Dropped if it did not come to that.
+pub(crate) type Begins = oneshot::Sender<Result<(), Refused>>;
 
 /// A run that is to be resumed.
 struct Resumed {
@@ -112,7 +118,7 @@ impl Stage {
         }
     }
 
-    /// Resumes that run of a job, with what it was given at first.
+    /// Resumes that run of a job, with what it was given at first. `begins` is told on the way, if somebody waits for it.
     ///
     /// # Errors
     /// When it cannot be resumed: [`Failure::RetryValidation`] says why.
@@ -121,6 +127,7 @@ impl Stage {
         job: &JobSpec,
         section: &JobSection,
         run_id: &RunId,
+        begins: Option<Begins>,
     ) -> Result<RunReport, Failure> {
         let plan = self.plan(job, section)?;
         let past = self.past();
@@ -138,7 +145,8 @@ impl Stage {
         if let Some(why) = why {
             return Err(refused(&log, why));
         }
-        self.resume(job, &plan, Resumed { done: done_in(&log), log }, &Input::default()).await
+        let resumed = Resumed { done: done_in(&log), log };
+        self.resume(job, &plan, resumed, &Input::default(), begins).await
     }
 
     fn plan(&self, job: &JobSpec, section: &JobSection) -> Result<Resolved, Failure> {
@@ -191,7 +199,7 @@ impl Stage {
         pending: Resumed,
         new: &Input,
     ) -> Result<Option<RunReport>, Failure> {
-        match self.resume(job, plan, pending, new).await {
+        match self.resume(job, plan, pending, new, None).await {
             Ok(report) => Ok(Some(report)),
             Err(refused @ Failure::RetryValidation(_)) => {
                 tracing::warn!(job = %job.name, "{refused}; a new run is started without it");
@@ -207,6 +215,7 @@ impl Stage {
         plan: &Resolved,
         resumed: Resumed,
         new: &Input,
+        begins: Option<Begins>,
     ) -> Result<RunReport, Failure> {
         let Resumed { log, done } = resumed;
         let dag_hash = trace::dag_hash(job, plan);
@@ -218,7 +227,16 @@ impl Stage {
         let input = read_input(&job.call.inputs, given).map_err(|why| refused(&log, &why))?;
         self.journal.continues(&log);
         tracing::info!(job = %job.name, run_id = %log.run_id, steps_done = done.len(), "a run is resumed");
-        Ok(Activation::new(self, job, plan, log.run_id.clone(), input).continuing(&log, done).run().await)
+        let next = Activation::new(self, job, plan, log.run_id.clone(), input).continuing(&log, done);
+        Ok(next.telling(begins).run().await)
+    }
+
+    /// Has the worker end, if that is what the policy of the task log demands.
+    fn halt(&self, refused: &Refused) {
+        if let (true, Some(halts)) = (refused.halts, &self.halts) {
+            // It only fails when the worker has ended.
+            let _ = halts.send(format!("{}: task_log_policy is `halt`", refused.why));
+        }
     }
 }
 

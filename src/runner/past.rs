@@ -77,6 +77,23 @@ impl Past<'_> {
         Ok(log)
     }
 
+    /// How often an activation of that run has begun behind that event: that one, or a later one.
+    pub(crate) async fn begins_since(
+        &self,
+        task: &str,
+        run_id: &RunId,
+        activation: u32,
+        seen: EventId,
+    ) -> Result<usize, Failure> {
+        let mut begins = 0;
+        self.each_after(task, seen, |_, event| {
+            let line = event.as_task().filter(|line| line.run_id == *run_id && line.action == Action::Run);
+            begins += usize::from(line.is_some_and(|line| line.activation >= activation));
+        })
+        .await?;
+        Ok(begins)
+    }
+
     async fn stored(&self, store: &dyn RunLogStore, run_id: &RunId) -> Result<Option<RunLog>, Failure> {
         match store.get(run_id).await {
             Ok(log) => Ok(Some(log)),

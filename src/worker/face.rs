@@ -15,16 +15,19 @@ mod with {
     use crate::clock;
     use crate::error::Failure;
     use crate::http::listen::Listening;
-    use crate::http::{Answering, Api};
+    use crate::http::{Answering, Api, Retry};
+    use crate::runner::Stage;
     use crate::settings::Settings;
     use crate::stream::current::Handle;
     use crate::tasks::{Gate, Tasks};
     use crate::worker::GOODBYE;
+    use crate::worker::retries::{Desk, Retries};
 
     /// Where a worker is asked, if it can be.
     pub(in crate::worker) struct Face {
         listening: Option<Listening>,
         url: Option<String>,
+        retries: Option<Retries>,
         closing: CancellationToken,
         serving: Tasks,
     }
@@ -34,12 +37,26 @@ mod with {
         pub(in crate::worker) async fn open(settings: &Settings, gate: &Gate) -> Result<Self, Failure> {
             let listening = Listening::open(settings).await?;
             let url = listening.as_ref().map(|listening| listening.url().to_owned());
-            Ok(Self { listening, url, closing: CancellationToken::new(), serving: Tasks::behind(gate) })
+            let (closing, serving) = (CancellationToken::new(), Tasks::behind(gate));
+            Ok(Self { listening, url, retries: None, closing, serving })
         }
 
         /// Where others find it.
         pub(in crate::worker) fn url(&self) -> Option<&str> {
             self.url.as_deref()
+        }
+
+        /// What must be run beside it, so that runs can be retried on that stage; none if nobody can ask.
+        pub(in crate::worker) fn retries(
+            &mut self,
+            app: &App,
+            stage: Stage,
+            gate: &Gate,
+        ) -> Option<impl Future<Output = ()> + Send + 'static> {
+            self.listening.as_ref()?;
+            let (desk, retries) = Desk::new(app.clone(), stage, gate.clone());
+            self.retries = Some(retries);
+            Some(desk.run())
         }
 
         /// Begins to answer.
@@ -51,7 +68,8 @@ mod with {
         ) -> Result<(), Failure> {
             let Some(listening) = self.listening.take() else { return Ok(()) };
             tracing::info!(url = listening.url(), "answering HTTP");
-            let answering = Answering { worker: Some(worker), retry: None, closing: self.closing.clone() };
+            let retry = self.retries.take().map(|retries| Arc::new(retries) as Arc<dyn Retry>);
+            let answering = Answering { worker: Some(worker), retry, closing: self.closing.clone() };
             let api = Api::of(app, handle, answering).await?;
             self.serving.start(listening.serve(api.router(), self.closing.clone()));
             Ok(())
@@ -75,6 +93,7 @@ mod without {
 
     use crate::app::App;
     use crate::error::Failure;
+    use crate::runner::Stage;
     use crate::settings::Settings;
     use crate::stream::current::Handle;
     use crate::tasks::Gate;
@@ -88,6 +107,10 @@ mod without {
         }
 
         pub(in crate::worker) fn url(&self) -> Option<&str> {
+            None
+        }
+
+        pub(in crate::worker) fn retries(&mut self, _: &App, _: Stage, _: &Gate) -> Option<std::future::Ready<()>> {
             None
         }
 

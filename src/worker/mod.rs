@@ -10,12 +10,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::stage::Ground;
 use crate::broker::Group;
 use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure};
 use crate::executor::tracked::Tracked;
 use crate::executor::{Appetite, Executor, Halt, Surroundings};
 use crate::processor::{Chain, Manner, ProcessorSpec};
+use crate::runner::Stage;
 use crate::runs::recorder::{CrashWatch, Recorder};
 use crate::settings::TaskLogPolicy;
 use crate::stream::current::{self, Handle};
@@ -31,6 +33,8 @@ pub(crate) mod jobs;
 mod leader;
 pub(crate) mod replay;
 mod retention;
+#[cfg(feature = "http")]
+mod retries;
 pub(crate) mod run_log;
 pub(crate) mod serve;
 mod shutdown;
@@ -167,6 +171,10 @@ impl Worker {
             "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
+        if stores.is_some() {
+            let stage = self.stage(&around, &job_halts).await?;
+            face.retries(&self.app, stage, &self.gate).into_iter().for_each(|desk| _ = tasks.start(desk));
+        }
         let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
         let jobs = self.jobs(&around, server_clock, fired, job_halts, parallel);
         let mut watching = Tasks::behind(&self.gate);
@@ -233,6 +241,24 @@ impl Worker {
             std::panic::resume_unwind(panic);
         }
         halted.map_or(Ok(()), |halt| Err(Failure::Halted(halt)))
+    }
+
+    /// Where runs of jobs on demand are resumed in this worker.
+    async fn stage(
+        &self,
+        around: &Surroundings,
+        halts: &mpsc::UnboundedSender<String>,
+    ) -> Result<Stage, Failure> {
+        self.app.stage(Ground {
+            handle: self.handle.clone(),
+            states: around.states.clone(),
+            worker: self.name.clone(),
+            journal: Arc::new(around.recorder.clone()),
+            run_logs: Some(self.app.documents().await?),
+            drain: around.drain.clone(),
+            abort: around.abort.clone(),
+            halts: Some(halts.clone()),
+        })
     }
 
     /// Joins the fleet. Answers what time it is there.

@@ -86,9 +86,9 @@ impl Journal for Direct {
             let head = shared.author.head(&run);
             shared.apply(&RunEvent::RunConfig { head, dag_hash: None, tag: None, run_config }).await
         };
-        written.await.map_err(|error| Refused {
-            why: format!("the begin of a run cannot be written: {}", crate::error::chain(&error)),
-            halts: false,
+        written.await.map_err(|error| {
+            let why = format!("the begin of a run cannot be written: {}", crate::error::chain(&error));
+            Refused::unwritten(why, false)
         })?;
         let shared = self.0.clone();
         Ok(Box::new(InStore { shared, run, began, turn: tokio::sync::Mutex::default() }))
@@ -133,9 +133,9 @@ impl Page for InStore {
     async fn end(&self, end: End) -> Result<(), Refused> {
         let _turn = self.turn.lock().await;
         let event = self.shared.author.end(self.run.clone(), clock::now().since(self.began), end);
-        self.shared.apply(&RunEvent::Task(event)).await.map_err(|error| Refused {
-            why: format!("the end of run {} cannot be written: {}", self.run.run_id, crate::error::chain(&error)),
-            halts: false,
+        self.shared.apply(&RunEvent::Task(event)).await.map_err(|error| {
+            let why = format!("the end of run {} cannot be written: {}", self.run.run_id, crate::error::chain(&error));
+            Refused::unwritten(why, false)
         })
     }
 }

@@ -97,6 +97,28 @@ pub(crate) struct Refused {
     pub(crate) why: String,
     /// The worker is to drain, by policy.
     pub(crate) halts: bool,
+    /// Somebody else runs it: nothing is wrong with the task log.
+    pub(crate) is_taken: bool,
+}
+
+impl Refused {
+    /// Because it cannot be written down.
+    pub(crate) fn unwritten(why: String, halts: bool) -> Self {
+        Self { why, halts, is_taken: false }
+    }
+
+    /// Because that run runs already.
+    pub(crate) fn taken(run_id: &RunId) -> Self {
+        Self { why: format!("run {run_id} is running already"), halts: false, is_taken: true }
+    }
+}
+
+/// How the begin of a run was written.
+enum Written {
+    /// It was.
+    Begun,
+    /// It was not: another activation of the run is open.
+    Taken,
 }
 
 /// How a run ended.
@@ -179,7 +201,7 @@ impl Recorder {
         let policy = self.0.policy;
         if policy == TaskLogPolicy::Quarantine && self.0.waits_to_write(&beginning.task_name) {
             let why = format!("the end of an earlier run of `{}` is not in the task log yet", beginning.task_name);
-            return Err(Refused { why, halts: false });
+            return Err(Refused::unwritten(why, false));
         }
         let entry = OpenEntry {
             worker: self.0.author.worker.to_string(),
@@ -192,7 +214,9 @@ impl Recorder {
         };
         let open = entry.open(&beginning.run_id);
         match self.0.write_begin(&open, &event).await {
-            Ok(()) => Ok(Recording { run: event, open: Some(open), began }),
+            Ok(Written::Begun) => Ok(Recording { run: event, open: Some(open), began }),
+            // Under every policy: what runs must not run twice, recorded or not.
+            Ok(Written::Taken) => Err(Refused::taken(&beginning.run_id)),
             Err(failure) => {
                 let why = format!(
                     "the begin of a run of `{}` cannot be written to the task log: {}",
@@ -204,7 +228,7 @@ impl Recorder {
                         tracing::warn!(task_name = %beginning.task_name, run_id = %beginning.run_id, "{why}; it runs unrecorded (task_log_policy = ignore)");
                         Ok(Recording { run: event, open: None, began })
                     }
-                    _ => Err(Refused { why, halts: policy == TaskLogPolicy::Halt }),
+                    _ => Err(Refused::unwritten(why, policy == TaskLogPolicy::Halt)),
                 }
             }
         }
@@ -227,7 +251,7 @@ impl Recorder {
                     tracing::warn!("{why}; it is kept, and sent again until it is");
                 }
                 self.0.keep(ending);
-                if halts { Err(Refused { why, halts }) } else { Ok(()) }
+                if halts { Err(Refused::unwritten(why, halts)) } else { Ok(()) }
             }
         }
     }
@@ -270,17 +294,17 @@ impl Shared {
         bound.entry(RunEvent::Task(event.clone())).await
     }
 
-    async fn write_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<(), Failure> {
+    async fn write_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<Written, Failure> {
         let mut tries = Tries::default();
         loop {
             match self.try_to_begin(open, event).await {
-                Ok(()) => return Ok(()),
+                Ok(written) => return Ok(written),
                 Err(failure) => tries.after(failure).await?,
             }
         }
     }
 
-    async fn try_to_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<(), Failure> {
+    async fn try_to_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<Written, Failure> {
         let doing = || "log the begin of a run".to_owned();
         let (stream, entry) = self.entry(event).await?;
         let broker = self.handle.broker();
@@ -292,8 +316,8 @@ impl Shared {
             begun = begin().await.doing(doing)?;
         }
         match begun {
-            Begun::Now(_) | Begun::Before => Ok(()),
-            Begun::Taken { .. } => Err(Failure::Invalid(format!("run {} is running already", open.run_id))),
+            Begun::Now(_) | Begun::Before => Ok(Written::Begun),
+            Begun::Taken { .. } => Ok(Written::Taken),
             Begun::Full { length } => Err(Failure::Full(format!(
                 "partition {} of the task log is full ({length} events): is its processor `__runlog` stopped? See `status`",
                 entry.partition
