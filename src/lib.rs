@@ -23,6 +23,9 @@ mod guide {
     mod delivery {}
     #[doc = include_str!("../docs/src/failures.md")]
     mod failures {}
+    #[cfg(feature = "http")]
+    #[doc = include_str!("../docs/src/http.md")]
+    mod http {}
     #[doc = include_str!("../docs/src/introduction.md")]
     mod introduction {}
     #[doc = include_str!("../docs/src/jobs.md")]
