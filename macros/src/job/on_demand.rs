@@ -122,58 +122,72 @@ fn dag(item: &ItemFn) -> String {
 }
 
 const POLICIES: [&str; 3] = ["backoff", "fixed", "none"];
-const RETRY: &str = "retry = backoff(max_attempts = 5, multiplier = 2, min = \"1s\", max = \"10s\")";
+const BACKOFF: &str = "retry = backoff(max_attempts = 5, multiplier = 2, min = \"1s\", max = \"10s\")";
+const FIXED: &str = "retry = fixed(max_attempts = 3, wait = \"5s\")";
+const NONE: &str = "retry = none";
 
 /// `backoff(..)`, `fixed(..)` or `none`, as an expression.
 pub(super) fn retry(value: &Expr) -> syn::Result<TokenStream> {
     let policy = quote!(::runnel::__private::RetryPolicy);
-    let unreadable =
-        |place: &dyn quote::ToTokens| syn::Error::new_spanned(place, format!("a policy is written `{RETRY}`"));
-    match value {
-        Expr::Group(group) => retry(&group.expr),
-        Expr::Path(path) if path.path.is_ident("none") => Ok(quote!(#policy::None)),
-        Expr::Call(call) => {
-            let Expr::Path(function) = &*call.func else { return Err(unreadable(&call.func)) };
-            let parts = Parts::read(call)?;
-            if function.path.is_ident("fixed") {
-                parts.only(&["max_attempts", "wait"])?;
-                let (attempts, wait) =
-                    (parts.attempts(call)?, parts.time("wait")?.unwrap_or(quote!(::core::time::Duration::ZERO)));
-                Ok(quote!(#policy::fixed(#attempts, #wait)))
-            } else if function.path.is_ident("backoff") {
-                parts.only(&["max_attempts", "multiplier", "min", "max"])?;
-                let missing =
-                    |name: &str| syn::Error::new_spanned(call, format!("`backoff` needs `{name}`: `{RETRY}`"));
-                let attempts = parts.attempts(call)?;
-                let multiplier = parts.multiplier()?.ok_or_else(|| missing("multiplier"))?;
-                let min = parts.time("min")?.ok_or_else(|| missing("min"))?;
-                let max = parts.time("max")?.ok_or_else(|| missing("max"))?;
-                if let (Some(min), Some(max)) = (parts.duration("min")?, parts.duration("max")?)
-                    && min > max
-                {
-                    let why = format!("it waits from {min:?} to {max:?}: the first must not be longer");
-                    return Err(syn::Error::new_spanned(call, why));
-                }
-                Ok(quote!(#policy::backoff(#attempts, #multiplier, #min, #max)))
-            } else {
-                let name = crate::problems::shown(&function.path);
-                let why =
-                    format!("`{name}` is no policy of retries{}: write `{RETRY}`", did_you_mean(&name, &POLICIES));
-                Err(syn::Error::new_spanned(function, why))
-            }
+    let (path, call) = match value {
+        Expr::Group(group) => return retry(&group.expr),
+        Expr::Path(path) => (path, None),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => (path, Some(call)),
+            other => return Err(unreadable(other)),
+        },
+        other => return Err(unreadable(other)),
+    };
+    let name = crate::problems::shown(&path.path);
+    let refused = |why: String| Err(syn::Error::new_spanned(value, why));
+    match (name.as_str(), call) {
+        ("none", None) => Ok(quote!(#policy::None)),
+        ("none", Some(_)) => refused(format!("`none` has no parts: write `{NONE}`")),
+        ("fixed", None) => refused(format!("`fixed` says how often, and what it waits between: write `{FIXED}`")),
+        ("backoff", None) => refused(format!("`backoff` says how often, and what it waits between: write `{BACKOFF}`")),
+        ("fixed", Some(call)) => {
+            let parts = Parts::read(call, FIXED)?;
+            parts.only(&["max_attempts", "wait"])?;
+            let (attempts, wait) = (parts.attempts()?, parts.duration("wait")?.unwrap_or_default());
+            let wait = values::duration_tokens(wait);
+            Ok(quote!(#policy::fixed(#attempts, #wait)))
         }
-        other => Err(unreadable(other)),
+        ("backoff", Some(call)) => {
+            let parts = Parts::read(call, BACKOFF)?;
+            parts.only(&["max_attempts", "multiplier", "min", "max"])?;
+            let (attempts, multiplier) = (parts.attempts()?, parts.multiplier()?);
+            let time = |name| parts.duration(name)?.ok_or_else(|| parts.missing(name));
+            let (min, max) = (time("min")?, time("max")?);
+            if min > max {
+                let why = format!("`min` ({min:?}) must not be longer than `max` ({max:?})");
+                return Err(syn::Error::new_spanned(parts.get("min"), why));
+            }
+            let (min, max) = (values::duration_tokens(min), values::duration_tokens(max));
+            Ok(quote!(#policy::backoff(#attempts, #multiplier, #min, #max)))
+        }
+        _ => {
+            let near = did_you_mean(&name, &POLICIES);
+            Err(syn::Error::new_spanned(path, format!("`{name}` is no policy of retries{near}")))
+        }
     }
 }
 
+fn unreadable(place: impl quote::ToTokens) -> syn::Error {
+    syn::Error::new_spanned(place, format!("a policy of retries is written `{BACKOFF}`, `{FIXED}` or `{NONE}`"))
+}
+
 /// `name = value` in a policy's brackets.
-struct Parts<'a>(Vec<(String, &'a Expr, &'a Expr)>);
+struct Parts<'a> {
+    given: Vec<(String, &'a Expr, &'a Expr)>,
+    call: &'a syn::ExprCall,
+    example: &'static str,
+}
 
 impl<'a> Parts<'a> {
-    fn read(call: &'a syn::ExprCall) -> syn::Result<Self> {
+    fn read(call: &'a syn::ExprCall, example: &'static str) -> syn::Result<Self> {
         let parts = call.args.iter().map(|part| match part {
             Expr::Assign(assign) => Ok((crate::problems::shown(&assign.left), &*assign.left, &*assign.right)),
-            other => Err(syn::Error::new_spanned(other, format!("its parts have names: `{RETRY}`"))),
+            other => Err(syn::Error::new_spanned(other, format!("its parts have names: `{example}`"))),
         });
         let parts: Vec<_> = parts.collect::<syn::Result<_>>()?;
         for (at, (name, place, _)) in parts.iter().enumerate() {
@@ -181,11 +195,11 @@ impl<'a> Parts<'a> {
                 return Err(syn::Error::new_spanned(place, format!("`{name}` is given twice")));
             }
         }
-        Ok(Self(parts))
+        Ok(Self { given: parts, call, example })
     }
 
     fn only(&self, known: &[&str]) -> syn::Result<()> {
-        match self.0.iter().find(|(name, ..)| !known.contains(&name.as_str())) {
+        match self.given.iter().find(|(name, ..)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, place, _)) => {
                 let why = format!("unknown part `{name}` of this policy{}", did_you_mean(name, known));
@@ -195,36 +209,33 @@ impl<'a> Parts<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a Expr> {
-        self.0.iter().find(|(given, ..)| given == name).map(|(.., value)| *value)
+        self.given.iter().find(|(given, ..)| given == name).map(|(.., value)| *value)
     }
 
-    fn attempts(&self, call: &syn::ExprCall) -> syn::Result<u32> {
-        let example = "max_attempts = 5";
-        match self.get("max_attempts") {
-            Some(value) => Ok(values::count(value, 1, u64::from(u32::MAX), example)? as u32),
-            None => Err(syn::Error::new_spanned(call, format!("a policy says how often: `{example}`"))),
-        }
+    fn missing(&self, name: &str) -> syn::Error {
+        let policy = crate::problems::shown(&self.call.func);
+        syn::Error::new_spanned(self.call, format!("`{policy}` needs `{name}`: `{}`", self.example))
+    }
+
+    fn attempts(&self) -> syn::Result<u32> {
+        let value = self.get("max_attempts").ok_or_else(|| self.missing("max_attempts"))?;
+        Ok(values::count(value, 1, u64::from(u32::MAX), "max_attempts = 5")? as u32)
     }
 
     fn duration(&self, name: &str) -> syn::Result<Option<std::time::Duration>> {
         self.get(name).map(|value| values::duration(value, &format!("{name} = \"10s\""))).transpose()
     }
 
-    fn time(&self, name: &str) -> syn::Result<Option<TokenStream>> {
-        Ok(self.duration(name)?.map(values::duration_tokens))
-    }
-
-    fn multiplier(&self) -> syn::Result<Option<TokenStream>> {
-        let Some(value) = self.get("multiplier") else { return Ok(None) };
+    fn multiplier(&self) -> syn::Result<f64> {
+        let value = self.get("multiplier").ok_or_else(|| self.missing("multiplier"))?;
         let number = match values::literal(value) {
             Some(Lit::Int(number)) => number.base10_parse::<f64>().ok(),
             Some(Lit::Float(number)) => number.base10_parse::<f64>().ok(),
             _ => None,
         };
-        match number.filter(|number| number.is_finite() && *number > 0.0) {
-            Some(number) => Ok(Some(quote!(#number))),
-            None => Err(syn::Error::new_spanned(value, "expected a number above 0: `multiplier = 2`")),
-        }
+        number
+            .filter(|number| number.is_finite() && *number > 0.0)
+            .ok_or_else(|| syn::Error::new_spanned(value, "expected a number above 0: `multiplier = 2`"))
     }
 }
 
@@ -246,9 +257,12 @@ pub(super) fn steps(value: &Expr, example: &str) -> syn::Result<TokenStream> {
 pub(super) fn trace(value: &Expr, example: &str) -> syn::Result<TokenStream> {
     match values::literal(value) {
         Some(Lit::Bool(stored)) => Ok(quote!(#stored)),
+        Some(Lit::Str(name)) if !name.value().is_empty() => Ok(quote!(#name)),
         _ => {
-            let name = values::text(value, example)?;
-            Ok(quote!(#name))
+            let why = format!(
+                "expected `true` (the app's run log store), `false` or the name of a store of traces in quotes: `{example}`"
+            );
+            Err(syn::Error::new_spanned(value, why))
         }
     }
 }
@@ -307,12 +321,17 @@ mod tests {
         );
         for (attr, why) in [
             (quote!(retry = backof(max_attempts = 2)), "didyoumean`backoff`"),
-            (quote!(retry = fixed(wait = "1s")), "sayshowoften"),
+            (quote!(retry = fixed(wait = "1s")), "`fixed`needs`max_attempts`"),
             (quote!(retry = fixed(max_attempts = 0)), "atleast1"),
             (quote!(retry = fixed(attempts = 2)), "unknownpart`attempts`"),
             (quote!(retry = backoff(max_attempts = 2, multiplier = 0, min = "1s", max = "2s")), "numberabove0"),
             (quote!(retry = backoff(max_attempts = 2, multiplier = 2, min = "3s", max = "2s")), "mustnotbelonger"),
             (quote!(retry = backoff(max_attempts = 2, min = "1s", max = "2s")), "needs`multiplier`"),
+            (quote!(retry = fixed), "howoften,andwhatitwaits"),
+            (quote!(retry = none()), "`none`hasnoparts"),
+            (quote!(retry = 5), "iswritten`retry=backoff("),
+            (quote!(store_trace_info = 5), "thenameofastore"),
+            (quote!(store_trace_info = ""), "thenameofastore"),
             (quote!(retry_steps = "load"), "alistofsteps"),
             (quote!(on_leader), "whereitisaskedfor"),
             (quote!(interval = "1s"), "isfortimers"),

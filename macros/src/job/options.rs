@@ -1,4 +1,4 @@
-//! The arguments of the three attributes: a crontab's spec first, then options, each at most once.
+//! The arguments of the four attributes: a crontab's spec first, then options, each at most once.
 //!
 //! What can be known without settings is checked here. The app checks it again at start, for jobs that are declared
 //! without the macros.
@@ -35,8 +35,8 @@ const OF_CRONTABS: [Known; 4] = [
 const OF_JOBS: [Known; 5] = [
     ("retry", "retry = backoff(max_attempts = 5, multiplier = 2, min = \"1s\", max = \"10s\")"),
     ("retry_steps", "retry_steps = [\"load\"]"),
-    ("store_trace_info", "store_trace_info"),
-    ("run_from_clean_folder", "run_from_clean_folder"),
+    ("store_trace_info", "store_trace_info = \"archive\""),
+    ("run_from_clean_folder", "run_from_clean_folder = true"),
     ("tag", "tag = \"nightly\""),
 ];
 
