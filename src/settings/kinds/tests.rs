@@ -1,5 +1,7 @@
 //! What each kind reads, and what it refuses.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
