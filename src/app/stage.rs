@@ -51,3 +51,100 @@ impl App {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use futures::future::BoxFuture;
+    use serde_json::Map;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::broker::memory::Memory;
+    use crate::clock::{self, ServerClock};
+    use crate::job::JobSection;
+    use crate::runs::recorder::{Beginning, Page, Recorder, Refused};
+    use crate::runs::{Ended, RunLog, Status};
+    use crate::settings::{Settings, TaskLogPolicy};
+
+    /// A journal in which something else happens before anything begins.
+    struct Meanwhile {
+        journal: Recorder,
+        first: Mutex<Option<BoxFuture<'static, ()>>>,
+    }
+
+    #[async_trait]
+    impl Journal for Meanwhile {
+        fn clock(&self) -> &ServerClock {
+            self.journal.clock()
+        }
+
+        async fn begin(&self, beginning: Beginning) -> Result<Box<dyn Page>, Refused> {
+            let first = self.first.lock().unwrap().take();
+            if let Some(first) = first {
+                first.await;
+            }
+            Journal::begin(&self.journal, beginning).await
+        }
+
+        async fn find_crashed(&self, newest: Option<&RunLog>) -> Result<(), Failure> {
+            self.journal.find_crashed(newest).await
+        }
+    }
+
+    fn recorder(handle: &Handle, worker: &str) -> Recorder {
+        let now = clock::now();
+        let clock = ServerClock::heard(now, now, clock::wall());
+        Recorder::new(handle.clone(), clock, worker.into(), TaskLogPolicy::Quarantine).0
+    }
+
+    fn stage(app: &App, handle: &Handle, worker: &str, journal: Arc<dyn Journal>) -> Stage {
+        let ground = Ground {
+            handle: handle.clone(),
+            states: Arc::default(),
+            worker: worker.into(),
+            journal,
+            run_logs: None,
+            drain: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            halts: None,
+        };
+        app.stage(ground).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_resumed_and_ended_elsewhere_meanwhile_is_not_resumed_again() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let (mut app, called) = (App::bare("shop"), calls.clone());
+        let ingest = move || {
+            let is_first = called.fetch_add(1, Ordering::SeqCst) == 0;
+            async move { if is_first { Err(crate::Error::from("no luck")) } else { Ok(()) } }
+        };
+        app.on_demand(ingest).name("ingest");
+        let handle = Handle::new("shop".into(), Arc::new(Memory::new().connect()), Settings::default()).unwrap();
+        let job = app.jobs[0].clone();
+        let (one, section) = (recorder(&handle, "one"), JobSection::default());
+        let quick = stage(&app, &handle, "one", Arc::new(one));
+        let failed = quick.run(&job, &section, Map::new()).await.unwrap().run_id;
+        let meanwhile = {
+            let (job, run) = (job.clone(), failed.clone());
+            async move { assert!(quick.retry(&job, &JobSection::default(), &run, None).await.unwrap().is_well()) }
+        };
+        let first = Mutex::new(Some(Box::pin(meanwhile) as BoxFuture<'static, ()>));
+        let slow = stage(&app, &handle, "other", Arc::new(Meanwhile { journal: recorder(&handle, "other"), first }));
+
+        let (begins, begun) = oneshot::channel();
+        let report = slow.retry(&job, &section, &failed, Some(begins)).await.unwrap();
+
+        assert!(matches!(report.ended, Ended::NotStarted(_)), "{report:?}");
+        assert!(begun.await.unwrap().unwrap_err().is_taken);
+        assert_eq!(calls.load(Ordering::SeqCst), 2, "the failure, and one retry");
+        // What the second one has written changes nothing of it.
+        let past = crate::runner::Past { run_logs: None, stream: Some(&handle) };
+        let log = past.run("ingest", &failed).await.unwrap().unwrap();
+        assert_eq!((log.status, log.activation), (Status::Success, 2));
+    }
+}

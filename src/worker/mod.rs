@@ -244,11 +244,7 @@ impl Worker {
     }
 
     /// Where runs of jobs on demand are resumed in this worker.
-    async fn stage(
-        &self,
-        around: &Surroundings,
-        halts: &mpsc::UnboundedSender<String>,
-    ) -> Result<Stage, Failure> {
+    async fn stage(&self, around: &Surroundings, halts: &mpsc::UnboundedSender<String>) -> Result<Stage, Failure> {
         self.app.stage(Ground {
             handle: self.handle.clone(),
             states: around.states.clone(),
