@@ -354,7 +354,7 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     // --- runs ------------------------------------------------------------------------------------------------------
 
     /// A run begins: its event is appended to this partition of the task log, unless that holds `limit` entries, and it
-    /// is open from then on. May be sent again.
+    /// is open from then on. May be sent again, and may arrive late: what has ended does not begin again.
     async fn begin_run(
         &self,
         stream: &StreamRef,
@@ -365,7 +365,7 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     ) -> Result<Begun, BrokerError>;
 
     /// A run ends: its last event is appended, if it is open by exactly this entry. Answers whether it was; sent again
-    /// it was not.
+    /// it was not. Either way it cannot begin by this entry any more, also where that is still under way.
     async fn end_run(
         &self,
         stream: &StreamRef,

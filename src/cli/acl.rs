@@ -81,7 +81,6 @@ const WORK: &[&str] = &[
     "xtrim",
     "zadd",
     "zrem",
-    "zremrangebyscore",
 ];
 /// Moving, stopping and forgetting processors.
 const INTERVENE: &[&str] = &[
@@ -130,6 +129,7 @@ const ROLES: [Role; 4] = [
             Kind::Named("work"),
             LIST,
             Kind::Partition("open"),
+            Kind::Partition("over"),
             Kind::App("live"),
             Kind::App("lead"),
             Kind::App("cron"),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnel::broker::{
-    Acquire, Acquired, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Committed, Fence, FrontMark,
-    Group, Intervention, JobStop, NewEntry, NewLetter, Place, Renew, Retried, Source, Start, Swapped,
+    Acquire, Acquired, Begun, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Committed, Fence,
+    FrontMark, Group, Intervention, JobStop, NewEntry, NewLetter, OpenRun, Place, Renew, Retried, Source, Start,
+    StreamRef, Swapped,
 };
 use runnel::event::Fields;
 use runnel::{EventId, Partition};
@@ -98,9 +99,20 @@ async fn a_worker_may_do_everything_a_worker_does() {
     assert!(broker.stop_job("tidy", Some(&JobStop { error: "e".into(), since: 0 })).await.unwrap());
     assert_eq!((broker.jobs().await.unwrap().len(), broker.leader().await.unwrap().is_some()), (1, true));
     assert!(broker.resign("w1", term).await.unwrap());
+    runs_one(&broker, stream).await;
     broker.depart("w1").await.unwrap();
     broker.survey(stream).await.unwrap();
     consumes_letters(&broker, group).await;
+}
+
+/// Begins a run and ends it, and hears that it is over.
+async fn runs_one(broker: &dyn Broker, stream: &StreamRef) {
+    let run = OpenRun { run_id: "r".into(), entry: "{}".into() };
+    let begin = async || broker.begin_run(stream, Partition(0), &run, &entry().fields, 9).await.unwrap();
+    assert!(matches!(begin().await, Begun::Now(_)));
+    assert_eq!(broker.open_runs(stream).await.unwrap().len(), 1);
+    assert!(broker.end_run(stream, Partition(0), &run, &entry().fields).await.unwrap());
+    assert_eq!(begin().await, Begun::Over);
 }
 
 /// Registers, owns and settles the only letter there is.

@@ -16,6 +16,9 @@ use crate::stores::{Kind, Store};
 
 /// Long enough never to pass in a test.
 pub(crate) const TTL: Duration = Duration::from_secs(3600);
+pub(crate) const TTL_MS: i64 = 3_600_000;
+/// Passes while a test waits for it.
+pub(crate) const SOON: Duration = Duration::from_millis(200);
 /// The partition that is meant where none is named.
 pub(crate) const FIRST: Partition = Partition(0);
 /// A time at which everything that happens in a test has long happened.

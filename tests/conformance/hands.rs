@@ -1,7 +1,6 @@
 //! What foreign clients, careless operators and accidents do to a store, without asking its broker.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 use runnel::broker::memory::Memory;
@@ -32,8 +31,8 @@ pub(crate) trait Hands {
     fn delete_entry(&self, stream: &StreamRef, partition: Partition, id: EventId);
     /// Ends the leader's term.
     fn lapse_lead(&self);
-    /// The server's clock goes back, as far as the lead is concerned.
-    fn turn_clock_back(&self, by: Duration);
+    /// The server's clock goes back, or forward if negative, as far as lead, workers and runs are concerned.
+    fn turn_clock_back(&self, by_ms: i64);
 }
 
 impl Hands for Memory {
@@ -81,8 +80,8 @@ impl Hands for Memory {
         Memory::lapse_lead(self);
     }
 
-    fn turn_clock_back(&self, by: Duration) {
-        self.jump(-i64::try_from(by.as_millis()).unwrap());
+    fn turn_clock_back(&self, by_ms: i64) {
+        self.jump(-by_ms);
     }
 }
 
@@ -193,9 +192,20 @@ impl Hands for RawServer {
         }
     }
 
-    /// Nobody can turn the clock of a server back; the times that it has set can be put forward.
-    fn turn_clock_back(&self, by: Duration) {
-        let by = u64::try_from(by.as_millis()).unwrap();
-        self.run(cmd("HINCRBY").arg(self.lead()).arg("until").arg(by));
+    /// Nobody can turn the clock of a server; the times that it has set can be moved.
+    fn turn_clock_back(&self, by_ms: i64) {
+        let script = "local by = tonumber(ARGV[1])
+            if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], 'until', by) end
+            local live = redis.call('HGETALL', KEYS[2])
+            for i = 1, #live, 2 do
+              local dead_after, lives = string.match(live[i + 1], '^(%d+) (%d+)$')
+              redis.call('HSET', KEYS[2], live[i], string.format('%.0f %s', tonumber(dead_after) + by, lives))
+            end
+            for _, over in ipairs(redis.call('KEYS', ARGV[2])) do
+              for _, run in ipairs(redis.call('ZRANGE', over, 0, -1)) do redis.call('ZINCRBY', over, by, run) end
+            end";
+        let live = format!("__live:{{{}}}", self.app);
+        let over = format!("__over:{{{}.*", self.app);
+        self.run(cmd("EVAL").arg(script).arg(2).arg(self.lead()).arg(live).arg(by_ms).arg(over));
     }
 }

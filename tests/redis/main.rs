@@ -14,6 +14,7 @@ mod letters;
 mod marking;
 mod measure;
 mod operating;
+mod running;
 mod servers;
 mod settling;
 mod streaming;

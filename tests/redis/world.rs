@@ -57,14 +57,26 @@ impl World {
 
     /// Runs a command past the broker: `P`, `F`, `D` and `G` in it are the keys of the partition's stream, fence,
     /// done set and set of groups, `L` that of its dead letters, `M`, `B` and `C` those of the roster's members, beats and bell, `META/name`
-    /// those of a stream's facts, `LIVE`, `LEAD` and `CRON` those of the app's fleet.
+    /// those of a stream's facts, `LIVE`, `LEAD` and `CRON` those of the app's fleet, `OPEN` and
+    /// `OVER` those of the partition's runs.
     pub(crate) fn does<T: FromRedisValue>(&self, command: &str) -> T {
         self.tries(command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     pub(crate) fn tries<T: FromRedisValue>(&self, command: &str) -> RedisResult<T> {
+        let mut words = command.split_whitespace().map(|word| self.word(word));
+        let mut command = redis::cmd(&words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        command.query(&mut client.get_connection().unwrap())
+    }
+
+    /// What a word of a command stands for.
+    fn word(&self, word: &str) -> String {
         let prefix = &self.prefix;
-        let mut words = command.split_whitespace().map(|word| match word {
+        match word {
             "P" => format!("{prefix}__strm:{{shop.orders.0}}.0"),
             "F" => format!("{prefix}__own:{{shop.orders.0}}.0.billing"),
             "D" => format!("{prefix}__done:{{shop.orders.0}}.0.billing"),
@@ -74,6 +86,8 @@ impl World {
             "M" => format!("{prefix}__memb:{{shop.orders.billing}}"),
             "B" => format!("{prefix}__beat:{{shop.orders.billing}}"),
             "C" => format!("{prefix}__ctrl:{{shop.orders.billing}}"),
+            "OPEN" => format!("{prefix}__open:{{shop.orders.0}}.0"),
+            "OVER" => format!("{prefix}__over:{{shop.orders.0}}.0"),
             "LIVE" => format!("{prefix}__live:{{shop}}"),
             "LEAD" => format!("{prefix}__lead:{{shop}}"),
             "CRON" => format!("{prefix}__cron:{{shop}}"),
@@ -81,13 +95,15 @@ impl World {
                 Some(name) => format!("{prefix}__meta:shop.{name}"),
                 None => word.to_owned(),
             },
-        });
-        let mut command = redis::cmd(&words.next().unwrap());
-        for word in words {
-            command.arg(word);
         }
+    }
+
+    /// Runs a script on the key that a word of [`Self::does`] means.
+    pub(crate) fn evals(&self, script: &str, key: &str) {
+        let mut command = redis::cmd("EVAL");
+        command.arg(script).arg(1).arg(self.word(key));
         let client = redis::Client::open(self.url.as_str()).unwrap();
-        command.query(&mut client.get_connection().unwrap())
+        let _: Value = command.query(&mut client.get_connection().unwrap()).unwrap();
     }
 
     /// Adds events with these milliseconds.

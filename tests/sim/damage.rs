@@ -23,6 +23,18 @@ fn true_stories() -> &'static [Story] {
     })
 }
 
+/// True stories of runs that were written down while requests were late or came twice, and the clock jumped.
+fn rough_stories() -> Vec<Story> {
+    mute_drawn_panics();
+    let is_rough = |draw: &Draw| {
+        let never_forgets = matches!(draw.climate, Climate::Network | Climate::Leaders);
+        never_forgets && draw.is_recorded && draw.faults.late_requests > 0.0 && draw.faults.duplicates > 0.0
+    };
+    let stories = || (1..1_000).map(Draw::of).filter(is_rough).map(|draw| tell(&draw).0);
+    let jumped = stories().filter(|story| story.lease_ms.is_none()).take(2);
+    stories().filter(|story| story.lease_ms.is_some()).take(1).chain(jumped).collect()
+}
+
 /// What happens next at a place, after that.
 fn next_step<'a>(facts: &'a [Fact], at: usize, of: &Place) -> Option<&'a Fact> {
     facts[at + 1..].iter().find(|fact| match fact {
@@ -42,8 +54,12 @@ fn next_in<'a>(facts: &'a [Fact], at: usize, of: &Hand) -> Option<&'a Fact> {
 
 /// Damages each true story at up to ten places where it can be, and says how often that was not found.
 fn unnoticed(what: &str, damage: impl Fn(&mut Vec<Fact>, usize) -> bool) {
+    unnoticed_in(true_stories(), what, damage);
+}
+
+fn unnoticed_in(stories: &[Story], what: &str, damage: impl Fn(&mut Vec<Fact>, usize) -> bool) {
     let (mut tried, mut missed) = (0, Vec::new());
-    for story in true_stories() {
+    for story in stories {
         assert_eq!(check(story), Vec::<String>::new(), "it was true before");
         let mut damaged_here = 0;
         for at in (0..story.facts.len()).rev() {
@@ -237,4 +253,21 @@ fn a_run_that_begins_or_ends_never_or_twice_is_told() {
     unnoticed("doubled begins", doubles(|fact| matches!(fact, Fact::RunBegun { .. })));
     unnoticed("dropped ends", drops(|fact| matches!(fact, Fact::RunEnded { .. })));
     unnoticed("doubled ends", doubles(|fact| matches!(fact, Fact::RunEnded { .. })));
+}
+
+/// Neither late requests nor a clock that jumps are an excuse.
+#[test]
+fn a_run_that_begins_again_or_never_ends_is_told_in_rough_weather_too() {
+    let rough = rough_stories();
+    unnoticed_in(&rough, "begins after the end", |facts, at| {
+        let Fact::RunEnded { run_id } = facts[at].clone() else { return false };
+        facts.insert(at + 1, Fact::RunBegun { run_id });
+        true
+    });
+    unnoticed_in(&rough, "begun and ended again", |facts, at| {
+        let Fact::RunEnded { run_id } = facts[at].clone() else { return false };
+        facts.splice(at + 1..at + 1, [Fact::RunBegun { run_id: run_id.clone() }, Fact::RunEnded { run_id }]);
+        true
+    });
+    unnoticed_in(&rough, "dropped ends", drops(|fact| matches!(fact, Fact::RunEnded { .. })));
 }

@@ -239,8 +239,6 @@ pub struct Story {
     pub has_strangers: bool,
     /// Nothing went wrong in it but failing events: nobody may lose a place, and nothing may be repeated.
     pub is_calm: bool,
-    /// What was asked may be done once more, or for the first time, when nobody waits for it any more.
-    pub has_late_requests: bool,
     /// How long a lease lasts at least, in the server's milliseconds; unknown where its clock has jumped.
     pub lease_ms: Option<u64>,
 }

@@ -387,7 +387,6 @@ impl<'a> World<'a> {
             settled_before: self.settled_before,
             has_strangers: self.has_strangers,
             is_calm: self.draw.climate == Climate::Calm,
-            has_late_requests: self.draw.faults.late_requests + self.draw.faults.duplicates > 0.0,
             lease_ms: (!self.clock_jumped).then_some(self.draw.lock_expiry.as_millis() as u64),
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, LeaderEntry, Term, WorkerEntry};
+use crate::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, LeaderEntry, Term};
 use crate::clock::UnixMs;
 
 use super::history::Step;
+use super::membership::Worker;
 use super::store::{ServerTime, Store, whole_ms};
 
 /// What the fleet of an app has agreed on.
@@ -101,6 +102,7 @@ impl Job {
 
 impl Store {
     pub(super) fn enroll(&mut self, worker: &str, ttl: Duration, version: &str, now: ServerTime) -> Generation {
+        self.bring_workers_up_to_date(now);
         self.workers.retain(|_, entry| entry.dead_after > now.ms());
         let generation = &mut self.fleet.generation;
         let begun = generation.number == 0 || generation.version != version || self.workers.is_empty();
@@ -108,8 +110,9 @@ impl Store {
             *generation = Generation { number: generation.number + 1, version: version.to_owned() };
         }
         let generation = generation.clone();
-        let fresh = WorkerEntry { name: worker.to_owned(), dead_after: 0, about: String::new() };
-        self.workers.entry(worker.to_owned()).or_insert(fresh).dead_after = now.plus(ttl);
+        let fresh = Worker { dead_after: 0, ttl, about: String::new() };
+        let enrolled = self.workers.entry(worker.to_owned()).or_insert(fresh);
+        (enrolled.dead_after, enrolled.ttl) = (now.plus(ttl), ttl);
         let (worker, number) = (worker.to_owned(), generation.number);
         self.history.record(|| Step::Enrolled { worker, generation: number, begun, at: now.ms() });
         generation

@@ -15,7 +15,14 @@ use super::store::{Inbox, ServerTime, Store};
 const RINGS_KEPT: u64 = 256;
 
 /// Every worker that said it is alive, by name.
-pub(super) type Workers = BTreeMap<String, WorkerEntry>;
+pub(super) type Workers = BTreeMap<String, Worker>;
+
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    pub(super) dead_after: UnixMs,
+    pub(super) ttl: Duration,
+    pub(super) about: String,
+}
 
 /// The members of one processor and the plan they follow.
 #[derive(Clone, Debug, Default)]
@@ -132,10 +139,18 @@ impl Store {
     }
 
     pub(super) fn announce(&mut self, worker: &str, ttl: Duration, about: &str, now: ServerTime) -> UnixMs {
-        let dead_after = now.plus(ttl);
-        let entry = WorkerEntry { name: worker.to_owned(), dead_after, about: about.to_owned() };
-        self.workers.insert(worker.to_owned(), entry);
+        self.bring_workers_up_to_date(now);
+        let worker_now = Worker { dead_after: now.plus(ttl), ttl, about: about.to_owned() };
+        self.workers.insert(worker.to_owned(), worker_now);
         now.ms()
+    }
+
+    /// Nobody is alive for longer than its time to live: where the server's clock went back, this is written down, or
+    /// each look would find the whole of it left.
+    pub(super) fn bring_workers_up_to_date(&mut self, now: ServerTime) {
+        for worker in self.workers.values_mut() {
+            worker.dead_after = worker.dead_after.min(now.plus(worker.ttl));
+        }
     }
 
     pub(super) fn depart(&mut self, worker: &str) {
@@ -143,6 +158,12 @@ impl Store {
     }
 
     pub(super) fn workers_alive(&self, now: ServerTime) -> Vec<WorkerEntry> {
-        self.workers.values().filter(|worker| worker.dead_after > now.ms()).cloned().collect()
+        let alive = self.workers.iter().filter(|(_, worker)| worker.dead_after > now.ms());
+        let entry = |(name, worker): (&String, &Worker)| WorkerEntry {
+            name: name.clone(),
+            dead_after: worker.dead_after.min(now.plus(worker.ttl)),
+            about: worker.about.clone(),
+        };
+        alive.map(entry).collect()
     }
 }

@@ -20,6 +20,7 @@ use super::history::{History, Step};
 use super::leadership::Fleet;
 use super::log::Log;
 use super::membership::{Roster, Workers};
+use super::runs::Over;
 
 /// The server's clock, in microseconds as Redis tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +89,8 @@ pub(super) struct PartitionData {
     pub(super) done: BTreeMap<String, BTreeSet<EventId>>,
     /// Runs that have begun and not ended: run id -> entry. Of the task log only.
     pub(super) open_runs: BTreeMap<Arc<str>, Arc<str>>,
+    /// Those that are over: they do not begin again.
+    pub(super) over: Over,
 }
 
 /// The fence of one processor in one partition.
@@ -320,5 +323,6 @@ impl PartitionData {
             + self.fences.len()
             + self.done.len()
             + usize::from(!self.open_runs.is_empty())
+            + usize::from(!self.over.is_empty())
     }
 }

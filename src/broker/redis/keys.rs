@@ -56,6 +56,11 @@ impl Keys {
         self.of_partition("open", stream, partition)
     }
 
+    /// Those that have ended of late: they do not begin again.
+    pub(super) fn over(&self, stream: &StreamFacts, partition: Partition) -> String {
+        self.of_partition("over", stream, partition)
+    }
+
     // --- of one processor's roster, in one slot --------------------------------------------------------------------
 
     /// The plan, its generation, and what members and stopped places say.
@@ -235,6 +240,8 @@ mod tests {
         assert_eq!(keys.fence(&place), "test:__own:{shop.orders.3}.19.billing");
         assert_eq!(keys.done(&place), "test:__done:{shop.orders.3}.19.billing");
         assert_eq!(keys.groups(stream, place.partition), "test:__grps:{shop.orders.3}.19");
+        assert_eq!(keys.open(stream, place.partition), "test:__open:{shop.orders.3}.19");
+        assert_eq!(keys.over(stream, place.partition), "test:__over:{shop.orders.3}.19");
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(super) async fn stop_job(redis: &Redis, job: &str, stop: Option<&JobStop>) -
 }
 
 /// A time to live as scripts get it: at least something, and no longer than numbers of theirs can tell.
-fn whole_ms(ttl: Duration) -> u64 {
+pub(super) fn whole_ms(ttl: Duration) -> u64 {
     const A_CENTURY: u64 = 100 * 365 * 24 * 3600 * 1000;
     u64::try_from(ttl.as_millis()).unwrap_or(A_CENTURY).clamp(1, A_CENTURY)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Redis;
+use super::leadership::whole_ms;
 use super::ownership::{stop_kind, stop_word};
 use super::reply::{self, Reply, Unread};
 use super::scripts;
@@ -59,13 +60,13 @@ pub(super) async fn note_stopped(
 
 pub(super) async fn announce(redis: &Redis, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError> {
     const DOING: &str = "announcing a worker";
-    let ttl_ms = ttl.as_millis().max(1);
+    let ttl_ms = whole_ms(ttl);
     let call = scripts::ANNOUNCE.on([redis.keys.live()]).arg(worker).arg(ttl_ms);
     let now = redis.asked(DOING, call, reply::number).await?;
     let key = redis.keys.worker(worker);
     let mut pipeline = redis::pipe();
     pipeline.cmd("HSET").arg(&key).arg("about").arg(about);
-    pipeline.cmd("PEXPIRE").arg(&key).arg(u64::try_from(ttl_ms).unwrap_or(u64::MAX));
+    pipeline.cmd("PEXPIRE").arg(&key).arg(ttl_ms);
     for answer in redis.connection.ask_all(DOING, &pipeline).await? {
         match answer {
             // For status pages only: a server without memory has told who is alive, which is what counts.
@@ -78,7 +79,7 @@ pub(super) async fn announce(redis: &Redis, worker: &str, ttl: Duration, about: 
 
 pub(super) async fn depart(redis: &Redis, worker: &str) -> Result<(), BrokerError> {
     let mut pipeline = redis::pipe();
-    pipeline.cmd("ZREM").arg(redis.keys.live()).arg(worker);
+    pipeline.cmd("HDEL").arg(redis.keys.live()).arg(worker);
     pipeline.cmd("UNLINK").arg(redis.keys.worker(worker));
     redis.connection.ask_all("taking a worker off the list", &pipeline).await?.into_iter().try_for_each(|a| a.map(drop))
 }
@@ -87,7 +88,7 @@ pub(super) async fn workers(redis: &Redis) -> Result<Vec<WorkerEntry>, BrokerErr
     const DOING: &str = "listing workers";
     let mut pipeline = redis::pipe();
     pipeline.cmd("TIME");
-    pipeline.cmd("ZRANGE").arg(redis.keys.live()).arg(0).arg(-1).arg("WITHSCORES");
+    pipeline.cmd("HGETALL").arg(redis.keys.live());
     let mut answers = redis.connection.ask_all(DOING, &pipeline).await?.into_iter();
     let now = answers.next().expect("two questions have two answers")?;
     let all = answers.next().expect("two questions have two answers")?;
@@ -107,11 +108,18 @@ pub(super) async fn workers(redis: &Redis) -> Result<Vec<WorkerEntry>, BrokerErr
     alive.into_iter().zip(about).map(entry).collect()
 }
 
-fn alive(time: redis::Value, scored: redis::Value) -> Result<Vec<(String, UnixMs)>, Unread> {
-    let now: UnixMs = Reply::of(time)?.number::<u64>("seconds")? * 1000;
+/// Who is alive, by name, and until when at most: the server's clock may have gone back.
+fn alive(time: redis::Value, held: redis::Value) -> Result<Vec<(String, UnixMs)>, Unread> {
+    let mut time = Reply::of(time)?;
+    let now: UnixMs = time.number::<u64>("seconds")? * 1000 + time.number::<u64>("microseconds")? / 1000;
     let mut alive = Vec::new();
-    for (name, score) in reply::pairs(scored)? {
-        let dead_after = reply::number(score)?;
+    for (name, held) in reply::pairs(held)? {
+        let held = reply::text(held)?;
+        // Open to foreign hands: what cannot be read is nobody, as for those who announce themselves.
+        let read =
+            held.split_once(' ').and_then(|(dead_after, ttl)| Some((dead_after.parse().ok()?, ttl.parse().ok()?)));
+        let Some((dead_after, ttl)) = read else { continue };
+        let dead_after: UnixMs = now.saturating_add(ttl).min(dead_after);
         if dead_after > now {
             alive.push((name, dead_after));
         }

@@ -14,19 +14,19 @@ pub(super) async fn begin_run(
     event: &Fields,
     limit: u64,
 ) -> Result<Begun, BrokerError> {
-    let call = scripts::BEGIN_RUN.on([redis.keys.open(stream, partition), redis.keys.partition(stream, partition)]);
-    let call = with_fields(call.arg(&run.run_id).arg(&run.entry).arg(limit), event);
+    let call = about(run, scripts::BEGIN_RUN.on(keys_of(redis, stream, partition))).arg(limit);
     let read = |value| {
         let mut reply = Reply::of(value)?;
         match reply.text("answer")?.as_str() {
             "begun" => Ok(Begun::Now(reply.id("id")?)),
             "before" => Ok(Begun::Before),
             "taken" => Ok(Begun::Taken { entry: reply.text("entry")? }),
+            "over" => Ok(Begun::Over),
             "full" => Ok(Begun::Full { length: reply.number("length")? }),
             other => Err(format!("`{other}` is no answer to the begin of a run")),
         }
     };
-    redis.asked("beginning a run", call, read).await
+    redis.asked("beginning a run", with_fields(call, event), read).await
 }
 
 pub(super) async fn end_run(
@@ -36,9 +36,8 @@ pub(super) async fn end_run(
     run: &OpenRun,
     event: &Fields,
 ) -> Result<bool, BrokerError> {
-    let call = scripts::END_RUN.on([redis.keys.open(stream, partition), redis.keys.partition(stream, partition)]);
-    let call = with_fields(call.arg(&run.run_id).arg(&run.entry), event);
-    redis.asked("ending a run", call, |value| Ok(reply::number::<u64>(value)? == 1)).await
+    let call = about(run, scripts::END_RUN.on(keys_of(redis, stream, partition)));
+    redis.asked("ending a run", with_fields(call, event), |value| Ok(reply::number::<u64>(value)? == 1)).await
 }
 
 pub(super) async fn open_runs(redis: &Redis, stream: &StreamRef) -> Result<Vec<(Partition, OpenRun)>, BrokerError> {
@@ -59,6 +58,18 @@ pub(super) async fn open_runs(redis: &Redis, stream: &StreamRef) -> Result<Vec<(
         );
     }
     Ok(open)
+}
+
+/// What both scripts work on.
+fn keys_of(redis: &Redis, stream: &StreamRef, partition: Partition) -> [String; 3] {
+    let keys = &redis.keys;
+    [keys.open(stream, partition), keys.partition(stream, partition), keys.over(stream, partition)]
+}
+
+/// What both are told first.
+fn about(run: &OpenRun, call: Call) -> Call {
+    let activation = run.activation().map(|number| number.to_string());
+    call.arg(&run.run_id).arg(&run.entry).arg(activation.unwrap_or_default())
 }
 
 fn with_fields(call: Call, fields: &Fields) -> Call {

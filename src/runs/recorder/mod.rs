@@ -1,8 +1,9 @@
 //! Writes runs down: each activation has one `run` event and one end, whoever races for it.
 //!
 //! A worker has one [`Recorder`]. It promises that an end is sent only after everything before it was acknowledged,
-//! and that an end which could not be written is kept and sent again. It does not decide what a run's failure means:
-//! it only says, by the setting `task_log_policy`, whether a run that cannot be written down may start.
+//! that an end which could not be written is kept and sent again, and that a begin nobody answered is taken back. It does
+//! not decide what a run's failure means: it only says, by the setting `task_log_policy`, whether a run that cannot be
+//! written down may start.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,17 +11,18 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::broker::{Begun, BrokerError, NewEntry, OpenRun, StreamRef};
+use crate::broker::{BrokerError, NewEntry, OpenRun, StreamRef};
 use crate::clock::{self, Instant, ServerClock};
 use crate::error::{Doing, Failure};
 use crate::settings::TaskLogPolicy;
 use crate::stream::Bound;
 use crate::stream::current::Handle;
 
-use super::tasks::{TASKS, TASKS_SIZE};
+use super::tasks::TASKS;
 use super::{Action, Ended, EventHead, RunEvent, RunFacts, RunId, TaskKind, TaskLogEvent};
 
 mod author;
+mod begin;
 mod crash;
 mod direct;
 mod journal;
@@ -35,6 +37,7 @@ pub(crate) use journal::{Journal, Noted, Page};
 pub(crate) use tenancy::TenancyRecord;
 
 use author::Author;
+use begin::Written;
 use open::OpenEntry;
 use spool::{Ending, Spool};
 
@@ -111,14 +114,13 @@ impl Refused {
     pub(crate) fn taken(run_id: &RunId) -> Self {
         Self { why: format!("run {run_id} is running already"), halts: false, is_taken: true }
     }
-}
 
-/// How the begin of a run was written.
-enum Written {
-    /// It was.
-    Begun,
-    /// It was not: another activation of the run is open.
-    Taken,
+    /// Because somebody else has run it meanwhile, or it was found crashed.
+    fn over(run_id: &RunId, activation: u32) -> Self {
+        let why = "it was found crashed here, or has been run elsewhere";
+        let why = format!("activation {activation} of run {run_id} is over already: {why}");
+        Self { why, halts: false, is_taken: true }
+    }
 }
 
 /// How a run ended.
@@ -215,8 +217,9 @@ impl Recorder {
         let open = entry.open(&beginning.run_id);
         match self.0.write_begin(&open, &event).await {
             Ok(Written::Begun) => Ok(Recording { run: event, open: Some(open), began }),
-            // Under every policy: what runs must not run twice, recorded or not.
+            // Under every policy: what runs, or has run, must not run twice, recorded or not.
             Ok(Written::Taken) => Err(Refused::taken(&beginning.run_id)),
+            Ok(Written::Over) => Err(Refused::over(&beginning.run_id, beginning.activation)),
             Err(failure) => {
                 let why = format!(
                     "the begin of a run of `{}` cannot be written to the task log: {}",
@@ -285,44 +288,13 @@ impl Shared {
     fn ending(&self, recording: Recording, end: End) -> Option<Ending> {
         let Recording { run, open, began, .. } = recording;
         let event = self.author.end(run, clock::now().since(began), end);
-        Some(Ending { open: open?, event })
+        Some(Ending { open: open?, event, has_begun: true })
     }
 
     /// The entry of an event, and where it goes.
     async fn entry(&self, event: &TaskLogEvent) -> Result<(StreamRef, NewEntry), Failure> {
         let bound = Bound::new(&TASKS, self.handle.clone());
         bound.entry(RunEvent::Task(event.clone())).await
-    }
-
-    async fn write_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<Written, Failure> {
-        let mut tries = Tries::default();
-        loop {
-            match self.try_to_begin(open, event).await {
-                Ok(written) => return Ok(written),
-                Err(failure) => tries.after(failure).await?,
-            }
-        }
-    }
-
-    async fn try_to_begin(&self, open: &OpenRun, event: &TaskLogEvent) -> Result<Written, Failure> {
-        let doing = || "log the begin of a run".to_owned();
-        let (stream, entry) = self.entry(event).await?;
-        let broker = self.handle.broker();
-        let begin = || broker.begin_run(&stream, entry.partition, open, &entry.fields, TASKS_SIZE);
-        let mut begun = begin().await.doing(doing)?;
-        if matches!(begun, Begun::Full { .. }) {
-            // What the projection has passed may go; the owner of the partition does that only now and then.
-            let _ = broker.trim(&stream, entry.partition).await;
-            begun = begin().await.doing(doing)?;
-        }
-        match begun {
-            Begun::Now(_) | Begun::Before => Ok(Written::Begun),
-            Begun::Taken { .. } => Ok(Written::Taken),
-            Begun::Full { length } => Err(Failure::Full(format!(
-                "partition {} of the task log is full ({length} events): is its processor `__runlog` stopped? See `status`",
-                entry.partition
-            ))),
-        }
     }
 
     async fn write_end_patiently(&self, ending: &Ending) -> Result<(), Failure> {

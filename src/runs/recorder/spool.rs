@@ -1,4 +1,5 @@
-//! Ends that could not be written: kept in order, and sent again until they are.
+//! Ends that could not be written: kept in order, and sent again until they are. So are those of runs that may not have
+//! begun at all.
 //!
 //! They are kept in memory. If the worker dies before, its runs are still open, and the leader writes their end.
 
@@ -16,6 +17,8 @@ use crate::runs::TaskLogEvent;
 pub(super) struct Ending {
     pub(super) open: OpenRun,
     pub(super) event: TaskLogEvent,
+    /// Nobody knows otherwise.
+    pub(super) has_begun: bool,
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -39,7 +42,12 @@ impl Spool {
                 match shared.write_end(&ending, true).await {
                     Ok(()) => {
                         let TaskLogEvent { task_name, run_id, .. } = &ending.event;
-                        tracing::info!(%task_name, %run_id, "the end of a run is in the task log at last");
+                        match ending.has_begun {
+                            true => tracing::info!(%task_name, %run_id, "the end of a run is in the task log at last"),
+                            false => {
+                                tracing::info!(%task_name, %run_id, "a run that did not start is not open any more")
+                            }
+                        }
                         shared.written(task_name);
                         break;
                     }

@@ -62,6 +62,13 @@ async fn logged(memory: &Memory) -> Vec<(String, Action)> {
     all
 }
 
+/// How many runs are open.
+async fn open(memory: &Memory) -> usize {
+    let broker = memory.connect();
+    let Some(stream) = broker.stream(TASKS_NAME).await.unwrap().map(Arc::new) else { return 0 };
+    broker.open_runs(&stream).await.unwrap().len()
+}
+
 async fn until_logged(memory: &Memory, count: usize) {
     while logged(memory).await.len() < count {
         clock::sleep(Duration::from_millis(20)).await;
@@ -174,4 +181,63 @@ async fn without_a_task_log_nothing_is_written() {
     ann.recorder.end(recording, success()).await.unwrap();
 
     assert_eq!(memory.connect().stream(TASKS_NAME).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_begin_that_arrives_again_after_the_end_begins_nothing() {
+    let memory = Memory::new();
+    let ann = worker(&memory, "ann", TaskLogPolicy::Halt).await;
+
+    ann.link.next_fault(Operation::Run, Fault::Twice(Duration::from_secs(5)));
+    let recording = ann.recorder.begin(run_of("ping", "run-1")).await.unwrap();
+    ann.recorder.end(recording, success()).await.unwrap();
+    clock::sleep(Duration::from_secs(6)).await;
+
+    assert_eq!(logged(&memory).await, both("run-1", Action::Success));
+    assert_eq!(open(&memory).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_begin_that_nobody_answered_is_taken_back_wherever_it_is() {
+    let late = Fault::Late(Duration::from_secs(30));
+    let ended = both("run-1", Action::Terminate);
+    for (fault, expected) in [(Fault::LostReply, ended), (Fault::LostRequest, vec![]), (late, vec![])] {
+        for policy in [TaskLogPolicy::Halt, TaskLogPolicy::Quarantine, TaskLogPolicy::Ignore] {
+            let memory = Memory::new();
+            let ann = worker(&memory, "ann", policy).await;
+            for _ in 0..TRIES {
+                ann.link.next_fault(Operation::Run, fault.clone());
+            }
+
+            let begun = ann.recorder.begin(run_of("ping", "run-1")).await;
+            assert_eq!(begun.is_ok(), policy == TaskLogPolicy::Ignore);
+            clock::sleep(Duration::from_secs(60)).await;
+
+            assert_eq!(logged(&memory).await, expected, "{fault:?}, {policy:?}");
+            assert_eq!(open(&memory).await, 0, "{fault:?}, {policy:?}");
+            assert!(ann.recorder.begin(run_of("ping", "run-2")).await.is_ok(), "the task goes on");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_begin_whose_run_was_found_crashed_before_the_answer_came_starts_nothing() {
+    let memory = Memory::new();
+    let ann = worker(&memory, "ann", TaskLogPolicy::Quarantine).await;
+    let bob = worker(&memory, "bob", TaskLogPolicy::Quarantine).await;
+    ann.link.next_fault(Operation::Run, Fault::LostReply);
+    ann.link.next_fault(Operation::Run, Fault::LostRequest);
+    memory.connect().depart("ann").await.unwrap();
+
+    let watch = CrashWatch::new(bob.recorder.clone());
+    let crash = async {
+        while watch.scan().await.unwrap().is_empty() {
+            clock::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (begun, ()) = tokio::join!(ann.recorder.begin(run_of("ping", "run-1")), crash);
+
+    assert!(begun.unwrap_err().why.contains("over already"));
+    clock::sleep(Duration::from_secs(60)).await;
+    assert_eq!(logged(&memory).await, both("run-1", Action::Crash));
 }

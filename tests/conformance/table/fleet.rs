@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnel::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, Term};
 
 use super::on_every_store;
-use crate::case::{Case, TTL};
+use crate::case::{Case, SOON, TTL, TTL_MS};
 
 use ClaimKind::{Base, Once, Open};
 
@@ -119,6 +119,19 @@ on_every_store! {
         assert_eq!(case.workers_alive().await, ["bob"]);
     }
 
+    async fn the_dead_do_not_keep_a_generation_although_the_clock_went_back(kind: Kind) {
+        let case = Case::empty(kind).await;
+        case.enroll("ann", SOON, "1").await.unwrap();
+        case.hands().turn_clock_back(TTL_MS);
+
+        crate::support::eventually("a fleet of nobody begins another generation", async || {
+            let generation = case.enrolled("bob", "1").await;
+            case.depart("bob").await.unwrap();
+            generation > 1
+        })
+        .await;
+    }
+
     async fn what_a_worker_says_of_itself_outlives_its_enrolling_again(kind: Kind) {
         let case = Case::empty(kind).await;
         case.enrolled("ann", "1").await;
@@ -219,7 +232,7 @@ on_every_store! {
     async fn no_term_lasts_longer_when_the_servers_clock_goes_back(kind: Kind) {
         let case = Case::empty(kind).await;
         case.bid_of("ann").await;
-        case.hands().turn_clock_back(TTL * 3);
+        case.hands().turn_clock_back(3 * TTL_MS);
 
         let leader = case.leader().await.unwrap().unwrap();
         let Bidden::Follower { wait, now, .. } = case.bid("bob", TTL).await.unwrap() else { panic!("ann leads") };
@@ -231,7 +244,7 @@ on_every_store! {
     async fn a_term_ends_although_the_clock_went_back(kind: Kind) {
         let case = Case::empty(kind).await;
         case.bid("ann", Duration::from_millis(200)).await.unwrap();
-        case.hands().turn_clock_back(TTL);
+        case.hands().turn_clock_back(TTL_MS);
 
         crate::support::eventually("bob leads", async || {
             matches!(case.bid("bob", TTL).await.unwrap(), Bidden::Leader { .. })

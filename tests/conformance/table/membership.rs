@@ -6,7 +6,7 @@ use runnel::broker::{Source, Stop, StopKind, Swapped};
 use runnel::event::{EventId, Partition};
 
 use super::on_every_store;
-use crate::case::{Case, TTL, id};
+use crate::case::{Case, SOON, TTL, TTL_MS, id};
 
 /// So short that whoever beat with it is dead before anybody asks.
 const NO_TIME: Duration = Duration::from_millis(1);
@@ -25,6 +25,10 @@ async fn until_dead(case: &Case, member: &str) {
         roll.members.iter().find(|entry| entry.name == member).is_none_or(|entry| entry.dead_after < roll.now)
     })
     .await;
+}
+
+async fn names_of(case: &Case) -> Vec<String> {
+    case.workers().await.unwrap().into_iter().map(|worker| worker.name).collect()
 }
 
 on_every_store! {
@@ -145,6 +149,42 @@ on_every_store! {
         case.depart("bob").await.unwrap();
         case.depart("bob").await.unwrap();
         assert_eq!(names().await, [ann]);
+    }
+
+    async fn a_clock_that_went_back_keeps_no_dead_worker_alive(kind: Kind) {
+        let case = Case::empty(kind).await;
+        case.announce("dead", SOON, "{}").await.unwrap();
+        case.hands().turn_clock_back(TTL_MS);
+
+        crate::support::eventually("the dead one is not listed any more", async || {
+            case.announce("alive", TTL, "{}").await.unwrap();
+            names_of(&case).await == ["alive"]
+        })
+        .await;
+    }
+
+    async fn a_clock_that_went_back_leaves_who_is_alive_the_whole_of_its_time(kind: Kind) {
+        let case = Case::empty(kind).await;
+        case.announce("slow", TTL, "{}").await.unwrap();
+        case.hands().turn_clock_back(3 * TTL_MS);
+
+        // Others announce themselves more often, and for a shorter time.
+        let now = case.announce("quick", NO_TIME, "{}").await.unwrap();
+
+        let workers = case.workers().await.unwrap();
+        let slow = workers.iter().find(|worker| worker.name == "slow").expect("it is alive");
+        assert_eq!(slow.dead_after, now + TTL.as_millis() as u64);
+    }
+
+    async fn no_worker_is_told_to_live_longer_than_its_time(kind: Kind) {
+        let case = Case::empty(kind).await;
+        let now = case.announce("ann", TTL, "{}").await.unwrap();
+        case.hands().turn_clock_back(3 * TTL_MS);
+
+        let [ann] = &case.workers().await.unwrap()[..] else { panic!("she is alive") };
+
+        // On a server it is the times that were moved, and not the clock.
+        assert!(ann.dead_after < now + 2 * TTL.as_millis() as u64, "{ann:?}");
     }
 
     async fn a_server_says_what_it_is(kind: Kind) {

@@ -27,7 +27,7 @@ async fn ping(run: RunContext, limit: State<u64>) -> Result<(), std::fmt::Error>
     Ok(())
 }
 
-#[runnel::timer(overlap = "allow", exception_policy = "quarantine", name = "pong", interval = "1ms", jitter = "1ms",)]
+#[runnel::timer(overlap = "allow", exception_policy = "quarantine", name = "pong", interval = "1ms", jitter = "1ms")]
 async fn second(_: State<u64>, _: State<String>, #[allow(unused)] run: RunContext) -> () {}
 
 #[runnel::crontab(
@@ -37,7 +37,7 @@ async fn second(_: State<u64>, _: State<String>, #[allow(unused)] run: RunContex
     missed = "latest",
     max_lateness = "5m",
     delivery = "at_least_once",
-    name = "close_of_business",
+    name = "close_of_business"
 )]
 async fn close(run: RunContext) -> Result<()> {
     drop(run);

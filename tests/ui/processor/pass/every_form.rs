@@ -24,13 +24,25 @@ async fn printer(order: Order) -> Result<()> {
     Ok(())
 }
 
-#[runnel::processor(ORDERS, retry(attempts = 5, from = "200ms", to = "30s"), timeout = "10s", start = "2026-11-01T09:00:00Z")]
+#[runnel::processor(
+    ORDERS,
+    retry(attempts = 5, from = "200ms", to = "30s"),
+    timeout = "10s",
+    start = "2026-11-01T09:00:00Z"
+)]
 async fn with_options(Order { order_id }: Order, ctx: Context, limit: State<u64>, key: Key) -> Result<()> {
     let _ = (order_id > *limit, ctx.attempt(), key);
     Ok(())
 }
 
-#[runnel::processor(ORDERS, retry(attempts = 2), batch = 500, within = "2s", exception_policy = "ignore", name = "stock")]
+#[runnel::processor(
+    ORDERS,
+    retry(attempts = 2),
+    batch = 500,
+    within = "2s",
+    exception_policy = "ignore",
+    name = "stock"
+)]
 async fn warehouse(orders: Vec<Order>) {
     drop(orders);
 }
@@ -93,7 +105,7 @@ async fn samples(samples: Vec<Vec<f64>>) {
     join_delay = "3s",
     assignment_sleep = "100ms",
     assignment_attempts = 40,
-    start = "$",
+    start = "$"
 )]
 async fn totals(events: &mut Events<Order>, limit: State<u64>) -> Result<()> {
     let mut total = 0;
@@ -141,8 +153,20 @@ fn names(app: &App) -> String {
 fn main() {
     let all = names(&App::new("shop"));
     for name in [
-        "printer", "with_options", "stock", "raw_batch", "one_sample", "samples", "totals", "raw_totals", "match", "cloned",
-        "through_a_macro", "billing", "given_up", "given_up_in_a_loop",
+        "printer",
+        "with_options",
+        "stock",
+        "raw_batch",
+        "one_sample",
+        "samples",
+        "totals",
+        "raw_totals",
+        "match",
+        "cloned",
+        "through_a_macro",
+        "billing",
+        "given_up",
+        "given_up_in_a_loop",
     ] {
         assert!(all.contains(&format!("{name:?}")), "{name} is not in {all}");
     }
