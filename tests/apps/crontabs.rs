@@ -24,16 +24,19 @@ fn london() -> App {
     app
 }
 
-/// From 23:55 to 03:05 UTC, with the leader killed in the middle of the run at `kill_at`.
-async fn night(day: &str, next: &str, kill_at: &str) -> TestApp {
+/// From 23:55 to 03:05 UTC, with the leader killed so long after the instant `kill_at`.
+async fn night(day: &str, next: &str, kill_at: &str, after: Duration) -> TestApp {
     let mut shop = three_workers(&format!("{day}T23:55:00Z"), london()).await;
     shop.advance_to(&format!("{next}T{kill_at}Z")).await;
-    shop.advance(2 * SECOND).await;
+    shop.advance(after).await;
     let leader = shop.leader().await.unwrap();
     shop.crash(&leader);
     shop.advance_to(&format!("{next}T03:05:00Z")).await;
     shop
 }
+
+/// Of a run of five seconds.
+const IN_THE_MIDDLE: Duration = Duration::from_secs(2);
 
 fn every_ten_minutes() -> Vec<String> {
     (0..=18).map(|n| format!("{:02}:{:02}:00", n / 6, n % 6 * 10)).collect()
@@ -48,7 +51,7 @@ fn with_again(times: &[&str], again: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn when_clocks_go_forward_each_instant_fires_as_configured_although_its_leader_dies() {
     // 01:30 does not exist in London on this day: the clock goes from 01:00 to 02:00, at 01:00 UTC.
-    let shop = night("2026-03-28", "2026-03-29", "01:00:00").await;
+    let shop = night("2026-03-28", "2026-03-29", "01:00:00", IN_THE_MIDDLE).await;
 
     let ten = every_ten_minutes();
     let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
@@ -62,7 +65,7 @@ async fn when_clocks_go_forward_each_instant_fires_as_configured_although_its_le
 #[tokio::test(start_paused = true)]
 async fn when_clocks_go_back_each_instant_fires_as_configured_although_its_leader_dies() {
     // 01:30 comes twice in London on this day: at 00:30 and at 01:30 UTC.
-    let shop = night("2026-10-24", "2026-10-25", "00:30:00").await;
+    let shop = night("2026-10-24", "2026-10-25", "00:30:00", IN_THE_MIDDLE).await;
 
     let ten = every_ten_minutes();
     let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
@@ -70,6 +73,29 @@ async fn when_clocks_go_back_each_instant_fires_as_configured_although_its_leade
     assert_eq!(instants(&shop, "ten_least"), with_again(&ten, "00:30:00"));
     assert_eq!(instants(&shop, "half_past_most"), ["00:30:00"]);
     assert_eq!(instants(&shop, "half_past_least"), ["00:30:00", "00:30:00"]);
+}
+
+/// Whether it has claimed what is due, runs it, or neither.
+#[tokio::test(start_paused = true)]
+async fn when_clocks_change_and_the_leader_dies_at_that_instant_nothing_runs_twice_or_is_forgotten() {
+    for (day, next, kill_at, half_past) in
+        [("2026-03-28", "2026-03-29", "01:00:00", ["01:00:00"]), ("2026-10-24", "2026-10-25", "00:30:00", ["00:30:00"])]
+    {
+        let shop = night(day, next, kill_at, Duration::ZERO).await;
+
+        let ten = every_ten_minutes();
+        for (most, least, expected) in
+            [("ten_most", "ten_least", &ten[..]), ("half_past_most", "half_past_least", &half_past.map(str::to_owned))]
+        {
+            let (most, mut least) = (instants(&shop, most), instants(&shop, least));
+            let missing: Vec<_> = expected.iter().filter(|instant| !most.contains(instant)).collect();
+            assert!(missing.iter().all(|instant| **instant == kill_at), "{next}: {missing:?} never ran");
+            assert_eq!(most.len() + missing.len(), expected.len(), "{next}: {most:?}");
+            assert!(least.len() <= expected.len() + 1, "{next}: {least:?}");
+            least.dedup();
+            assert_eq!(least, expected, "{next}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
