@@ -193,7 +193,7 @@ impl Server {
         if installed.is_err() {
             return Err(format!("{program} is not installed; install it: sudo apt-get install {program}"));
         }
-        let mut process = Process::start(Command::new(program).args(self.arguments()), Stdio::null(), Stdio::null());
+        let mut process = Process::start_server(self.directory.path(), Command::new(program).args(self.arguments()));
         let waited_for = Deadline::after(PATIENCE);
         while !answers(&self.socket()) {
             if process.has_ended().is_some() || waited_for.passed() {
@@ -255,16 +255,28 @@ pub struct Process {
 }
 
 const BECOME_THE_PROGRAM: &str = r#"
+    folder=$1
+    shift
     exec 3<&0
-    (read released <&3 || kill -9 $$) >/dev/null 2>&1 &
+    (read released <&3 || { kill -9 $$; [ -z "$folder" ] || rm -rf "$folder"; }) >/dev/null 2>&1 &
     exec "$@" 3<&- </dev/null
 "#;
 
 impl Process {
     /// Starts a command: its program, arguments, environment and folder count. It reads nothing.
     pub fn start(command: &Command, stdout: Stdio, stderr: Stdio) -> Self {
+        Self::start_with(Path::new(""), command, stdout, stderr)
+    }
+
+    /// Starts a server, whose folder goes with it where nobody drops it.
+    fn start_server(folder: &Path, command: &Command) -> Self {
+        Self::start_with(folder, command, Stdio::null(), Stdio::null())
+    }
+
+    fn start_with(folder: &Path, command: &Command, stdout: Stdio, stderr: Stdio) -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", BECOME_THE_PROGRAM, "sh"]).arg(command.get_program()).args(command.get_args());
+        shell.args(["-c", BECOME_THE_PROGRAM, "sh"]).arg(folder);
+        shell.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => shell.env(name, value),
