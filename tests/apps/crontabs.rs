@@ -1,6 +1,6 @@
 //! Crontabs: calendar instants by the server's clock, each once for the fleet, through dying leaders and clock changes.
 
-use runnel::broker::memory::{Fault, Operation, Step};
+use runnel::broker::memory::{Fault, Faults, Operation, Step};
 use runnel::prelude::*;
 use runnel::runs::{Cut, Ended};
 use runnel::testing::{Moment, TestApp, takes};
@@ -24,16 +24,19 @@ fn london() -> App {
     app
 }
 
-/// From 23:55 to 03:05 UTC, with the leader killed in the middle of the run at `kill_at`.
-async fn night(day: &str, next: &str, kill_at: &str) -> TestApp {
+/// From 23:55 to 03:05 UTC, with the leader killed so long after the instant `kill_at`.
+async fn night(day: &str, next: &str, kill_at: &str, after: Duration) -> TestApp {
     let mut shop = three_workers(&format!("{day}T23:55:00Z"), london()).await;
     shop.advance_to(&format!("{next}T{kill_at}Z")).await;
-    shop.advance(2 * SECOND).await;
+    shop.advance(after).await;
     let leader = shop.leader().await.unwrap();
     shop.crash(&leader);
     shop.advance_to(&format!("{next}T03:05:00Z")).await;
     shop
 }
+
+/// Of a run of five seconds.
+const IN_THE_MIDDLE: Duration = Duration::from_secs(2);
 
 fn every_ten_minutes() -> Vec<String> {
     (0..=18).map(|n| format!("{:02}:{:02}:00", n / 6, n % 6 * 10)).collect()
@@ -48,7 +51,7 @@ fn with_again(times: &[&str], again: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn when_clocks_go_forward_each_instant_fires_as_configured_although_its_leader_dies() {
     // 01:30 does not exist in London on this day: the clock goes from 01:00 to 02:00, at 01:00 UTC.
-    let shop = night("2026-03-28", "2026-03-29", "01:00:00").await;
+    let shop = night("2026-03-28", "2026-03-29", "01:00:00", IN_THE_MIDDLE).await;
 
     let ten = every_ten_minutes();
     let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
@@ -62,7 +65,7 @@ async fn when_clocks_go_forward_each_instant_fires_as_configured_although_its_le
 #[tokio::test(start_paused = true)]
 async fn when_clocks_go_back_each_instant_fires_as_configured_although_its_leader_dies() {
     // 01:30 comes twice in London on this day: at 00:30 and at 01:30 UTC.
-    let shop = night("2026-10-24", "2026-10-25", "00:30:00").await;
+    let shop = night("2026-10-24", "2026-10-25", "00:30:00", IN_THE_MIDDLE).await;
 
     let ten = every_ten_minutes();
     let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
@@ -70,6 +73,40 @@ async fn when_clocks_go_back_each_instant_fires_as_configured_although_its_leade
     assert_eq!(instants(&shop, "ten_least"), with_again(&ten, "00:30:00"));
     assert_eq!(instants(&shop, "half_past_most"), ["00:30:00"]);
     assert_eq!(instants(&shop, "half_past_least"), ["00:30:00", "00:30:00"]);
+}
+
+/// What is asked and answered takes a millisecond: the leader dies before it claims, while it does, and when it runs.
+#[tokio::test(start_paused = true)]
+async fn when_clocks_change_and_the_leader_dies_at_that_instant_nothing_runs_twice_or_is_forgotten() {
+    for (begin, kill_at, end) in [
+        ("2026-03-29T00:55:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:15:00Z"),
+        ("2026-10-25T00:25:00Z", "2026-10-25T00:30:00Z", "2026-10-25T00:45:00Z"),
+    ] {
+        for after in 0..6 {
+            let mut shop = three_workers(begin, london()).await;
+            for worker in shop.workers() {
+                worker.link().set_faults(Faults { delay: MS / 2..=MS / 2, ..Faults::default() });
+            }
+            shop.advance_to(kill_at).await;
+            shop.advance(MS / 2 * after).await;
+            let leader = shop.leader().await.unwrap();
+            shop.crash(&leader);
+            shop.advance_to(end).await;
+
+            let kill_at = &kill_at[11..19];
+            let ten = every_ten_minutes().into_iter().filter(|at| (&begin[11..19]..&end[11..19]).contains(&&**at));
+            for (job, expected) in [("ten", ten.collect()), ("half_past", vec![kill_at.to_owned()])] {
+                let most = instants(&shop, &format!("{job}_most"));
+                let missing: Vec<_> = expected.iter().filter(|instant| !most.contains(instant)).collect();
+                assert!(missing.iter().all(|instant| *instant == kill_at), "{after}: {missing:?} never ran");
+                assert_eq!(most.len() + missing.len(), expected.len(), "{after}: {most:?}");
+                let mut least = instants(&shop, &format!("{job}_least"));
+                assert!(least.len() <= expected.len() + 1, "{after}: {least:?}");
+                least.dedup();
+                assert_eq!(least, expected, "{after}");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

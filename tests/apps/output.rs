@@ -121,11 +121,16 @@ async fn a_failed_run_says_why_and_where_its_command_ended() {
     app.timer(50 * MS, load).name("load");
     let shop = TestApp::start(app).await;
 
-    let mut runs = ended(&logs, "load").await;
-    while runs.is_empty() {
-        shop.advance(20 * MS).await;
-        runs = ended(&logs, "load").await;
-    }
+    let first = async {
+        loop {
+            shop.advance(20 * MS).await;
+            let runs = ended(&logs, "load").await;
+            if !runs.is_empty() {
+                return runs;
+            }
+        }
+    };
+    let runs = tokio::time::timeout(60 * SECOND, first).await.expect("it has run within a minute");
 
     assert_eq!((runs[0].status, runs[0].exit_code), (Status::Fail, Some(3)));
     assert!(runs[0].error.as_deref().is_some_and(|error| error.contains("sh")), "{:?}", runs[0].error);
@@ -159,6 +164,7 @@ async fn a_tenancy_is_a_run_whose_handlers_print_into_its_log() {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_of_a_crashed_run_is_closed_so_that_followers_end() {
+    use futures::TryStreamExt;
     let logs = MemoryLogStore::default();
     let mut app = App::bare("shop").log_store(logs.clone());
     app.timer(SECOND, async |run: RunContext| {
@@ -170,11 +176,16 @@ async fn the_log_of_a_crashed_run_is_closed_so_that_followers_end() {
     shop.advance(2 * SECOND).await;
     let begun = logs.list().await.unwrap().remove(0);
     shop.add_worker("worker-2").await;
+    let followed = logs.stream(&begun.run_id, Channel::Stdout, StreamOptions::followed());
+    let followed = runnel::spawn(async move { followed.map_ok(|line| line.text).try_collect::<Vec<_>>().await });
+    shop.advance(10 * SECOND).await;
+    assert!(!followed.is_finished(), "it runs");
 
     shop.crash("worker-1");
     shop.advance(60 * SECOND).await;
 
+    assert!(followed.is_finished(), "its log is followed for ever");
+    assert_eq!(followed.await.unwrap().unwrap(), ["begun"]);
     let run = logs.read_metadata(&begun.run_id).await.unwrap().unwrap();
     assert_eq!((run.status, run.exit_code), (Status::Crashed, None));
-    assert_eq!(lines(&logs, &run.run_id, Channel::Stdout).await, ["begun"]);
 }

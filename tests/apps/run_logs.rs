@@ -113,34 +113,50 @@ async fn a_run_that_a_drain_cuts_short_is_terminated() {
     assert_eq!(actions(&lines(&shop, "long").await), [Action::Run, Action::Terminate]);
 }
 
+/// A lease, one look of the leader, and two seconds.
+const FOUND_WITHIN: Duration = Duration::from_secs(10 + 4 * 4 + 2);
+
 #[tokio::test(start_paused = true)]
 async fn a_run_of_a_killed_worker_crashes_exactly_once_and_those_that_had_ended_do_not() {
-    let mut app = App::bare("shop");
-    app.timer(10 * SECOND, async || takes(4 * SECOND).await).name("ping");
-    app.processor(&orders(), async |_: Order| ()).name("billing");
-    let mut shop = three_workers(START, app).await;
-    shop.advance_to("2026-01-01T00:00:22Z").await;
+    for kills_the_leader in [false, true] {
+        let mut app = App::bare("shop");
+        app.timer(10 * SECOND, async || takes(4 * SECOND).await).name("ping");
+        app.processor(&orders(), async |_: Order| ()).name("billing");
+        let mut shop = three_workers(START, app).await;
+        shop.advance_to("2026-01-01T00:00:22Z").await;
+        let leader = shop.leader().await.expect("one of them leads");
+        let mut names = shop.workers().iter().map(|worker| worker.name().to_owned());
+        let victim = names.find(|name| (*name == leader) == kills_the_leader).expect("there are three");
 
-    shop.crash("worker-2");
-    shop.advance(120 * SECOND).await;
-    shop.drain().await.into_iter().for_each(|end| end.unwrap());
-    shop.add_worker("worker-4").await;
-    shop.advance(SECOND).await;
-    shop.until_idle().await;
+        shop.crash(&victim);
+        shop.advance(120 * SECOND).await;
+        shop.drain().await.into_iter().for_each(|end| end.unwrap());
+        shop.add_worker("worker-4").await;
+        shop.advance(SECOND).await;
+        shop.until_idle().await;
 
-    let all = lines(&shop, "ping").await;
-    let killed: Vec<_> = all.iter().filter(|line| line.worker_id == "worker-2").cloned().collect();
-    assert_eq!(actions(&killed), [Action::Run, Action::Success, Action::Run, Action::Crash]);
-    let crash = killed.last().unwrap();
-    assert!(crash.runtime.is_none() && crash.end.is_some() && crash.message.contains("worker-2"), "{crash:?}");
-    assert_eq!(status_of(&shop, crash).await, Status::Crashed);
-    let others = all.iter().filter(|line| line.worker_id != "worker-2").cloned().collect::<Vec<_>>();
-    assert!(ends(&others).values().all(|ends| ends.len() == 1 && ends[0] != Action::Crash), "{others:?}");
-    // So it is with the tenancies that it had.
-    let tenancies = lines(&shop, "billing").await;
-    let had: Vec<_> = tenancies.iter().filter(|line| line.worker_id == "worker-2").cloned().collect();
-    assert!(!had.is_empty() && ends(&had).values().all(|ends| ends.len() == 1), "{had:?}");
-    assert!(had.iter().any(|line| line.action == Action::Crash));
+        let all = lines(&shop, "ping").await;
+        let (killed, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|line| line.worker_id == victim);
+        assert_eq!(actions(&killed), [Action::Run, Action::Success, Action::Run, Action::Crash]);
+        let (begin, crash) = (&killed[2], &killed[3]);
+        assert_eq!((&crash.run_id, crash.start), (&begin.run_id, begin.start));
+        assert!(crash.runtime.is_none() && crash.message.contains(&victim), "{crash:?}");
+        let found = crash.end.expect("it says when it was found") - at("2026-01-01T00:00:22Z");
+        assert!(found.to_std().is_ok_and(|found| found <= FOUND_WITHIN), "found after {found}");
+        assert_eq!(status_of(&shop, crash).await, Status::Crashed);
+        assert_eq!(status_of(&shop, &killed[0]).await, Status::Success);
+        assert!(ends(&others).len() >= 2 * 12, "the others go on");
+        assert!(ends(&others).values().all(|ends| ends.len() == 1 && ends[0] != Action::Crash), "{others:?}");
+        // So it is with the tenancies that it had.
+        let tenancies = lines(&shop, "billing").await;
+        let had: Vec<_> = tenancies.into_iter().filter(|line| line.worker_id == victim).collect();
+        assert!(!had.is_empty() && ends(&had).values().all(|ends| ends.len() == 1), "{had:?}");
+        assert!(had.iter().any(|line| line.action == Action::Crash));
+    }
+}
+
+fn at(time: &str) -> DateTime<Utc> {
+    time.parse().unwrap()
 }
 
 #[tokio::test(start_paused = true)]

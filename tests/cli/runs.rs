@@ -5,11 +5,15 @@ use std::path::Path;
 use runnel::App;
 use runnel::broker::Broker;
 use runnel::runs::output::{Channel, FileLogStore, LogStore, RunMetadata};
-use runnel::runs::{Action, NewRunLog, RunId, RunLog, Status, Stores, TaskLogEvent, WorkerRef};
+use runnel::runs::{
+    Action, AttemptLog, NewRunLog, Parameters, RunId, RunLog, Status, StepLog, Stores, TaskLogEvent, WorkerRef,
+};
 
 use crate::shop::{Ran, connected, runnel};
 use crate::support::Server;
 
+/// Clears a screen, turns text around, writes in red, and looks like a page.
+const EVIL: &str = "<b>\x1b[2J\u{202e}\u{9b}31m\r";
 const TOKEN: &str = "canary-canary-canary";
 
 /// Runs in files: `good` that printed, `bad` that failed with code 7, and `mute` whose lines nobody has.
@@ -43,8 +47,13 @@ impl Runs {
     }
 
     async fn document(&self, run: &str, status: Status) {
-        let log = self.stores.run_logs.create_run_log(NewRunLog::new(id(run), "report")).await.unwrap();
-        self.stores.run_logs.put_run_log(&RunLog { status, ..log }).await.unwrap();
+        let new = NewRunLog::new(id(run), "report").tag(EVIL);
+        let mut log = RunLog { status, ..self.stores.run_logs.create_run_log(new).await.unwrap() };
+        log.worker.id = EVIL.into();
+        log.put_attempt(None, AttemptLog { message: EVIL.into(), status, ..AttemptLog::new(1, log.created_at) });
+        log.put_step(StepLog { message: EVIL.into(), status, ..StepLog::new(EVIL) });
+        assert!(log.set_parameters(None, Parameters::from_iter([(EVIL.to_owned(), EVIL.into())])));
+        self.stores.run_logs.put_run_log(&log).await.unwrap();
     }
 
     async fn ended(&self, run: &str, status: Status, exit_code: Option<i32>) {
@@ -58,7 +67,12 @@ impl Runs {
         ended.exit_code = exit_code;
         self.logs.write_metadata(&id(run), &ended).await.unwrap();
         let action = if status == Status::Fail { Action::Fail } else { Action::Success };
-        let events = [Action::Run, action].map(|action| TaskLogEvent::new("report", action, id(run)));
+        let events = [Action::Run, action].map(|action| TaskLogEvent {
+            message: EVIL.into(),
+            exc_text: Some(EVIL.into()),
+            worker_id: EVIL.into(),
+            ..TaskLogEvent::new("report", action, id(run))
+        });
         self.stores.task_log.append(&events).await.unwrap();
     }
 
@@ -106,7 +120,12 @@ async fn both_ways_to_ask_tell_the_same() {
         (&["logs", "../x"], 2, ""),
         (&["runs", "list", "--status", "fail"], 0, "bad"),
         (&["runs", "list", "--task", "other"], 0, "there are no such runs"),
+        (&["runs", "list"], 0, "<b>"),
+        (&["runs", "list", "--output", "json"], 0, "<b>"),
         (&["runs", "show", "bad"], 0, "status      FAIL"),
+        (&["runs", "show", "bad", "--output", "json"], 0, "<b>"),
+        (&["tasks", "log", "report"], 0, "<b>"),
+        (&["tasks", "log", "report", "--output", "json"], 0, "<b>"),
         (&["runs", "show", "unknown"], 3, ""),
         (&["tasks", "log", "report", "--action", "fail"], 0, "fail"),
         (&["tasks", "state", "report"], 0, "fails_in_row    1"),
@@ -116,7 +135,8 @@ async fn both_ways_to_ask_tell_the_same() {
             let code = if (way, arguments) == ("far", &["logs", "mute"][..]) { 1 } else { code };
             assert_eq!(ran.code, code, "{way} {arguments:?}: {ran:?}");
             assert!(ran.out.contains(told), "{way} {arguments:?}: {ran:?}");
-            assert!(!format!("{}{}", ran.out, ran.err).contains('\x1b'), "{way} {arguments:?}: {ran:?}");
+            let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!format!("{}{}", ran.out, ran.err).contains(obeyed), "{way} {arguments:?}: {ran:?}");
         }
     }
 }

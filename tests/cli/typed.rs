@@ -6,11 +6,11 @@ use std::process::Stdio;
 use runnel::EventId;
 use runnel::broker::{Broker, NewEntry};
 use runnel::event::{Fields, Partition};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::shop::{Ran, Shop};
-use crate::support::eventually;
+use crate::support::{Process, eventually};
 
 fn order(n: u64) -> String {
     format!(r#"{{"order_id":{n},"created_at":"2026-11-22T10:00:00Z","amount":1.5}}"#)
@@ -76,7 +76,7 @@ async fn a_range_is_replayed_beside_a_live_worker_that_notices_nothing() {
     let shop = Shop::typed().await;
     // The program's own orders begin at 1.
     send(&shop, 1000..1040);
-    let worker = shop.own_command(&["worker"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let worker = Process::start(&shop.own_command(&["worker"]), Stdio::piped(), Stdio::null());
     let settled = || shop.tells(&["processor", "list"])[0]["lag"] == 0;
     eventually("the worker has settled what there was", async || settled()).await;
     let owners = || shop.tells(&["processor", "show", "printer"])["owners"].clone();
@@ -90,11 +90,12 @@ async fn a_range_is_replayed_beside_a_live_worker_that_notices_nothing() {
     assert!(again.ends_with(&(1000..1040).collect::<Vec<_>>()), "{again:?}");
     assert_eq!((&told(&replayed.out)["handled"], &told(&replayed.out)["kept"]), (&again.len().into(), &false.into()));
     assert_eq!((owners(), groups(&shop)), (before, vec!["printer".to_owned()]));
-    kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
-    let ended = Ran::of(worker.wait_with_output().unwrap());
+    worker.signal(Signal::TERM);
+    let ended = Ran::of(worker.output());
     let mut once = processed(&ended.out);
     once.dedup();
     assert_eq!((ended.code, &once), (0, &processed(&ended.out)), "nothing was processed twice");
+    assert!(once.ends_with(&(1000..1040).collect::<Vec<_>>()), "{once:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,7 @@ async fn partitions_of_a_worker_that_drains_pause_for_less_than_half_a_second() 
         lab.shared_by(2).await;
 
         lab.forget_gaps();
-        leaves.send(Signal::TERM);
+        leaves.signal(Signal::TERM);
         lab.shared_by(1).await;
 
         assert_eq!(lab.watched.iter().filter(|watched| watched.moved).count(), 8);
@@ -85,7 +85,7 @@ async fn partitions_that_do_not_move_do_not_pause_while_others_do() {
         moved.push(lab.longest_gap(true));
 
         lab.forget_gaps();
-        leaves.send(Signal::TERM);
+        leaves.signal(Signal::TERM);
         lab.shared_by(1).await;
         left.push(lab.longest_gap(false));
     }

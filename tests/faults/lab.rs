@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use redis::Commands;
 use runnel::clock::{self, Instant};
 use runnel::{App, Connected, Partitioner, Stream};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{Options, PATIENCE, Server};
+use crate::support::{Options, PATIENCE, Process, Server};
 
 pub(crate) const PARTITIONS: u32 = 16;
 /// How long a dead worker holds its partitions back here.
@@ -48,32 +47,9 @@ pub(crate) fn example(name: &str) -> PathBuf {
     example
 }
 
-/// A worker process. Dropping it kills it.
-pub(crate) struct Worker(Child);
-
-impl Worker {
-    pub(crate) fn start(mut command: Command) -> Self {
-        Self(command.spawn().expect("the example can be started"))
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    pub(crate) fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).expect("a child of ours that was not waited for takes signals");
-    }
-
-    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().expect("a child of ours can be waited for")
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a worker process. Dropping it kills it.
+pub(crate) fn start(worker: &Command) -> Process {
+    Process::start(worker, Stdio::null(), Stdio::inherit())
 }
 
 /// What is known of one partition.
@@ -132,19 +108,16 @@ impl Lab {
         self
     }
 
-    pub(crate) fn worker(&self) -> Worker {
-        let child = Command::new(flights())
+    pub(crate) fn worker(&self) -> Process {
+        let mut worker = Command::new(flights());
+        worker
             .args(["worker", "--processors", "summarise"])
             .env("RUNNEL_REDIS_URL", self.server.url())
             .env("RUNNEL_KEY_PREFIX", PREFIX)
             .env("RUNNEL_DEFAULT_LOCK_EXPIRY", format!("{}ms", EXPIRY.as_millis()))
             .env("RUNNEL_LOG_LEVEL", "error")
-            .env("FLIGHTS_PACE_US", self.pace.as_micros().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn();
-        Worker(child.expect("the example can be started"))
+            .env("FLIGHTS_PACE_US", self.pace.as_micros().to_string());
+        start(&worker)
     }
 
     /// So many events to each partition.

@@ -11,6 +11,7 @@ mod meddling;
 mod outages;
 mod poison;
 mod roster;
+mod runs;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole;

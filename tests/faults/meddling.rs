@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use redis::{Value, cmd};
 
-use crate::lab::{Lab, PARTITIONS, Worker};
+use crate::lab::{Lab, PARTITIONS};
 use crate::support::Options;
+use crate::support::Process;
 
 /// A worker in the middle of a backlog of 16 x 100 events of 5 ms each.
-async fn in_the_middle() -> (Lab, Worker) {
+async fn in_the_middle() -> (Lab, Process) {
     let mut lab = Lab::open(Options::redis()).await.pace(Duration::from_millis(5));
     lab.feed(100).await;
     let worker = lab.worker();

@@ -8,7 +8,7 @@ use crate::lab::{EXPIRY, Lab, Stored};
 use crate::support::Options;
 
 /// Two workers in the middle of a backlog of 16 x 200 events of 5 ms each.
-async fn in_the_middle(options: Options) -> (Lab, [crate::lab::Worker; 2]) {
+async fn in_the_middle(options: Options) -> (Lab, [crate::support::Process; 2]) {
     let mut lab = Lab::open(options).await.pace(Duration::from_millis(5));
     lab.feed(200).await;
     let workers = [lab.worker(), lab.worker()];
@@ -17,7 +17,7 @@ async fn in_the_middle(options: Options) -> (Lab, [crate::lab::Worker; 2]) {
 }
 
 /// Everything is settled in the end, stored once, and nobody has died of it.
-async fn nothing_is_lost(mut lab: Lab, mut workers: [crate::lab::Worker; 2]) {
+async fn nothing_is_lost(mut lab: Lab, mut workers: [crate::support::Process; 2]) {
     lab.all_settled().await;
     let Stored { events, duplicates } = lab.stored();
     println!("{events} events, {duplicates} came more than once");

@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runnel::prelude::*;
 use runnel::{Connected, clock};
 
-use crate::lab::{Worker, scale};
-use crate::support::{Server, eventually};
+use crate::lab::{scale, start};
+use crate::support::{Process, Server, eventually};
 
 const APP: &str = "poisoned";
 const EVENTS: u64 = 2_000;
@@ -76,15 +76,14 @@ async fn works_orders_off_when_it_is_told_to() {
     let processor = processor.retry(2, WORK, WORK * 3).lock_expiry(EXPIRY).max_crashes(1_000);
     processor.dead_letter();
     let connected = app.connect().await.expect("the parent has started the server");
-    let end_of_input = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
-    connected.work_until(async { _ = end_of_input.await }).await.expect("it is killed before it fails");
+    connected.work_until(std::future::pending()).await.expect("it is killed before it fails");
 }
 
 struct Shop {
     server: Server,
     app: Connected,
     journal: tempfile::NamedTempFile,
-    workers: Vec<Worker>,
+    workers: Vec<Process>,
 }
 
 /// What the workers have written down, in order: whether it ended, the key, the number.
@@ -104,8 +103,7 @@ impl Shop {
         if is_repaired {
             command.env(IS_REPAIRED, "yes");
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
-        self.workers.push(Worker::start(command));
+        self.workers.push(start(&command));
     }
 
     /// Kills the one that has worked for the longest time, and starts another.

@@ -38,6 +38,9 @@ async fn a_browser_reads_the_lines_of_a_run_and_its_end() {
         .args(["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(["--dump-dom", &format!("http://{}/", shop.at)])
+        // What it leaves behind goes with its profile.
+        .env("HOME", profile.path())
+        .env("TMPDIR", profile.path())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();

@@ -57,6 +57,21 @@ async fn a_running_run_is_told_so_far_or_followed_to_its_end() {
     assert_eq!(following.rest().await.body, told);
 }
 
+/// Its worker was killed, and has left its log open; the document says that it crashed. Nothing comes for a while.
+#[cfg(feature = "testing")]
+#[tokio::test(start_paused = true)]
+async fn a_followed_log_that_nobody_closes_ends_with_what_the_document_says() {
+    let shop = with_lines().await;
+    let mut following = begin(shop.at, "GET", "/api/job_runs/a1/logs/stdout?follow=true&since=3", &[]).await;
+    following.until("three").await;
+
+    shop.run("a1", Status::Crashed).await;
+
+    let told = following.rest().await.body;
+    let crashed = "event: complete\ndata: {\"duration_ms\":null,\"exit_code\":null,\"status\":\"CRASHED\"}\n\n";
+    assert!(told.starts_with(&log(3, "three")) && told.ends_with(crashed), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_cut_off_goes_on_behind_the_last_line_it_has() {
     let shop = with_lines().await;

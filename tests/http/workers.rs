@@ -78,15 +78,16 @@ async fn an_address_that_is_taken_is_named_with_its_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_the_setting_answers_nobody() {
     let mut app = App::bare("shop").redis("memory://").log_store(MemoryLogStore::default());
-    let (began, has_begun) = tokio::sync::watch::channel(false);
-    let once = move || {
-        began.send_replace(true);
-        std::future::ready(())
+    app.task(async || std::future::pending::<()>().await).name("wait").timeout(Duration::from_secs(1));
+    let (connected, drain) = (app.connect().await.unwrap(), Notify::new());
+
+    let watch = async {
+        let run = running(&app).await;
+        drain.notify_one();
+        run
     };
-    app.task(once).name("once");
-    let mut has_begun = has_begun;
-    let until = async move { _ = has_begun.wait_for(|begun| *begun).await };
-    app.connect().await.unwrap().work_until(until).await.unwrap();
-    let page = app.run_logs().get_run_logs(&RunLogQuery::new().task("once")).await.unwrap();
-    assert!(page.items.iter().all(|run| run.worker.log_url.is_none()), "{page:?}");
+    let (worked, run) = tokio::join!(connected.work_until(drain.notified()), watch);
+
+    worked.unwrap();
+    assert_eq!(run.worker.log_url, None);
 }

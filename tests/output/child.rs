@@ -3,38 +3,23 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::support::Process;
 use super::*;
 use runnel::runs::output::FileLogStore;
 
 const ROLE: &str = "RUNNEL_OUTPUT_ROLE";
 const FOLDER: &str = "RUNNEL_OUTPUT_FOLDER";
 
-/// Ends with its owner.
-pub struct Child(std::process::Child);
-
-impl Child {
-    pub fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 pub fn command(role: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "child::as_a_child", "--nocapture"]);
-    command.env(ROLE, role).env(FOLDER, folder).stdin(Stdio::null());
+    command.env(ROLE, role).env(FOLDER, folder);
     command
 }
 
-pub fn start(role: &str, folder: &Path) -> Child {
-    Child(command(role, folder).stdout(Stdio::null()).spawn().unwrap())
+/// Ends with its owner.
+pub fn start(role: &str, folder: &Path) -> Process {
+    Process::start(&command(role, folder), Stdio::null(), Stdio::inherit())
 }
 
 #[test]

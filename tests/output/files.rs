@@ -41,7 +41,8 @@ async fn what_a_killed_process_wrote_is_there_and_the_log_goes_on() {
 
     child.kill();
     assert_eq!(store.abandoned().await.unwrap().len(), 1);
-    // It was killed within a line.
+    assert_eq!(stdout(&store, &run).await, ["one", "two"]);
+    // As if it had been killed within another line.
     let file = folder.path().join("job_runs/held/stdout.log");
     fs::write(&file, "one\ntwo\nhal").unwrap();
     assert_eq!(stdout(&store, &run).await, ["one", "two"]);

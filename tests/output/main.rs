@@ -19,24 +19,16 @@ mod stores;
 mod support;
 mod upkeep;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use runnel::runs::output::{Channel, LineStream, LogError, LogStore, RunMetadata, StreamOptions};
 use runnel::runs::{RunId, Status};
-
-/// How long facts may take to come true before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+use support::in_time as soon;
 
 fn id(text: &str) -> RunId {
     text.parse().unwrap()
-}
-
-/// Fails where it would else wait for ever.
-async fn soon<T>(fact: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, fact).await.expect("it takes too long")
 }
 
 /// The lines with their numbers, to the end.

@@ -2,10 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::TryStreamExt;
 use runnel::prelude::*;
+use runnel::runs::output::{Channel, LogStore, MemoryLogStore, StreamOptions, capture};
 use runnel::runs::{Parameter, SecretString, Stores};
 use runnel::{Failure, Runner};
 use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 type Said = Arc<Mutex<Vec<String>>>;
 /// Another name for something that is asked for.
@@ -34,6 +38,7 @@ async fn tidy() {}
 
 #[runnel::job(name = "log_in", store_trace_info = false, run_from_clean_folder = false)]
 async fn login(password: SecretString, user: String) -> Result<()> {
+    tracing::info!(?password, "{user} logs in with {password:?}");
     Err(format!("{user} cannot log in with {}", password.expose()).into())
 }
 
@@ -70,10 +75,42 @@ async fn a_job_is_run_by_name_with_an_object() {
     assert!(typed.is_well());
 }
 
+/// A log of everything, down to the last detail.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Written {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_secret_is_given_to_the_job_and_is_in_nothing_that_is_kept() {
-    let stores = Stores::memory();
-    let runner = Runner::of::<login>().store(stores.clone());
+    let (stores, lines, console) = (Stores::memory(), MemoryLogStore::default(), Written::default());
+    let everything = tracing_subscriber::fmt::layer().with_writer(console.clone());
+    let _heard =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(everything).with(capture::layer()));
+    let app = App::bare("shop").log_store(lines.clone()).with::<login>();
+    let runner = app.job::<login>().store(stores.clone());
 
     let report = runner.run((SecretString::new("canary"), "ann".into())).await.unwrap();
 
@@ -81,6 +118,12 @@ async fn a_secret_is_given_to_the_job_and_is_in_nothing_that_is_kept() {
     let log = stores.run_logs.get(&report.run_id).await.unwrap();
     let kept = serde_json::to_string(&log).unwrap();
     assert!(kept.contains("ann cannot log in") && !kept.contains("canary"), "{kept}");
+    let read = lines.stream(&report.run_id, Channel::Stdout, StreamOptions::default());
+    let printed: Vec<_> = read.map_ok(|line| line.text).try_collect().await.unwrap();
+    for said in [console.text(), printed.concat(), format!("{report:?}")] {
+        assert!(!said.contains("canary"), "{said}");
+    }
+    assert!(console.text().contains("ann logs in") && printed.concat().contains("ann logs in"), "{printed:?}");
     let refused = runner.retry(&report.run_id).await.unwrap_err();
     assert!(matches!(&refused, Failure::RetryValidation(why) if why.contains("`password` is a secret")), "{refused}");
 }

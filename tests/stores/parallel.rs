@@ -21,7 +21,8 @@ pub async fn write(store: &Store, run: &str, writer: &str) {
 pub async fn check(store: &Store, run: &str, writers: usize) {
     let log = store.get(&run.parse().unwrap()).await.unwrap();
     assert_eq!((log.steps.len(), log.parameters.len()), (writers, writers));
-    assert!(log.steps.values().all(|step| step.attempts.len() == 1));
+    assert!(log.steps.iter().all(|(name, step)| step.internal_name == *name && step.attempts.len() == 1));
+    assert!(log.parameters.iter().all(|(name, value)| *value == Parameter::from(name.as_str())));
 }
 
 pub async fn writers_of_one_run_lose_nothing(store: Store) {
@@ -59,12 +60,10 @@ pub async fn readers_see_whole_documents(store: Store) {
     loop {
         let log = store.get(&run).await.unwrap();
         assert_eq!((log.steps.len(), log.attempts.len()), (log.parameters.len(), log.parameters.len()));
-        if log.steps.len() == 40 {
+        if let Some(written) = writers.try_join_next() {
+            written.unwrap();
             break;
         }
-        assert!(!writers.is_empty());
     }
-    while let Some(written) = writers.join_next().await {
-        written.unwrap();
-    }
+    assert_eq!(store.get(&run).await.unwrap().steps.len(), 40);
 }

@@ -2,38 +2,47 @@
 
 use std::io::Read;
 
-use runnel::runs::{NewRunLog, open_store};
+use runnel::runs::{NewRunLog, Parameter, open_store};
+use serde_json::Value;
 
 use crate::support::Server;
 use crate::{child, files, parallel, redis};
 
-/// Kills a writer again and again, each time a little later in its work, and reads what it left.
+/// Kills a writer again and again, each time a little later in its work, and reads what it left: all that it has said to
+/// be written, and of what came after that all or nothing.
 async fn survives_kills(store: &str, config: toml::Table) {
     let run = "r".parse().unwrap();
     let open = async || open_store(store, config.clone()).await.unwrap().run_logs;
     open().await.create_run_log(NewRunLog::new("r".parse().unwrap(), "load")).await.unwrap();
-    let mut before = 0;
+    let mut next = 0;
 
-    for round in 0..20u64 {
-        let mut writer = child::start("write-for-ever", store, &config);
-        let mut written = writer.stdout.take().unwrap();
-        let mut dots = 0;
+    for round in 0..20usize {
+        let mut writer = child::start_writing(next, store, &config);
+        let mut said = writer.stdout();
+        let mut written = 0;
         let mut byte = [0];
-        while dots <= round % 3 {
-            written.read_exact(&mut byte).unwrap();
-            dots += u64::from(byte[0] == b'.');
+        while written <= round % 3 {
+            said.read_exact(&mut byte).unwrap();
+            written += usize::from(byte[0] == child::WRITTEN);
         }
         // Where exactly the kill hits is left to chance: a few microseconds of work more each round.
         for _ in 0..round * 3_000 {
             std::hint::spin_loop();
         }
-        writer.kill().unwrap();
-        writer.wait().unwrap();
+        writer.kill();
 
         let log = open().await.get(&run).await.unwrap_or_else(|error| panic!("round {round}: {error}"));
-        assert!(log.parameters.len() + log.steps.len() >= before, "round {round}: what was there is gone");
-        assert!(log.parameters.contains_key("text"));
-        before = log.parameters.len() + log.steps.len();
+        let Parameter::Json(Value::String(text)) = &log.parameters["text"] else { panic!("{:?}", log.parameters) };
+        let last: usize = text.split(' ').next().unwrap().parse().unwrap();
+        assert!(last + 1 >= next + written, "round {round}: of {written} writes from {next} on, the last is {last}");
+        assert!(*text == child::text(last), "round {round}: half of a text was kept");
+        for number in last.saturating_sub(19)..next + written {
+            let (parameter, step) = child::names(number);
+            assert_eq!(log.parameters[&parameter], Parameter::from(number), "round {round}");
+            assert!(log.steps.contains_key(&step), "round {round}: {step} is gone");
+        }
+        // What was not said to be written is written again.
+        next += written;
     }
 }
 
@@ -43,7 +52,7 @@ async fn lose_nothing_together(store: &str, config: toml::Table) {
 
     let mut writers = ["a", "b"].map(|name| child::start(name, store, &config));
     for writer in &mut writers {
-        assert!(writer.wait().unwrap().success());
+        assert!(writer.wait().success());
     }
 
     parallel::check(&opened, "r", 128).await;

@@ -60,6 +60,7 @@ mod in_memory {
 
     crate::all_of_documents!(open().await);
     crate::all_of_lines!(open().await);
+    crate::suite! { open().await, parallel: writers_of_one_run_lose_nothing readers_see_whole_documents }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,10 @@ mod cached_memory {
         let store = Arc::new(MemoryStore::new().retention(crate::documents::KEPT));
         (Arc::new(Cached::new(store, Duration::from_secs(300))), ())
     });
+    crate::suite! {
+        (Arc::new(Cached::new(Arc::new(MemoryStore::new()), Duration::from_secs(300))), ()),
+        parallel: writers_of_one_run_lose_nothing readers_see_whole_documents
+    }
 }
 
 mod batched_memory {

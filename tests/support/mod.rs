@@ -10,13 +10,13 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long facts may take to come true before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long facts may take to come true before a test fails: long, since others may be at work on the machine as well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -92,10 +92,19 @@ impl Server {
     pub fn start(options: Options) -> Self {
         let directory =
             tempfile::Builder::new().prefix("runnel-").tempdir().expect("a temporary directory can be made");
-        let port = options.port.then(free_port);
-        let mut server = Self { options, directory, port, process: None };
-        server.launch();
-        server
+        let mut server = Self { options, directory, port: None, process: None };
+        // A port that was free may be somebody else's before the server has it.
+        for _ in 0..10 {
+            server.port = server.options.port.then(free_port);
+            match server.try_launch() {
+                Err(why) if server.port.is_some() && why.contains("Address already in use") => {}
+                started => {
+                    started.unwrap_or_else(|why| panic!("{why}"));
+                    return server;
+                }
+            }
+        }
+        panic!("no port of 127.0.0.1 stays free for long enough: {}", server.log());
     }
 
     /// Its URL: that of its socket, password included.
@@ -131,7 +140,7 @@ impl Server {
 
     /// The id of its process.
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("a server whose pid is asked for is running").child.id()
+        self.process.as_ref().expect("a server whose pid is asked for is running").pid()
     }
 
     /// A connection of its own, blocking and without any of our code: `redis::cmd(..).query(&mut server.raw())`.
@@ -174,17 +183,26 @@ impl Server {
 
     /// Starts it after `stop` or `kill`, and waits until it answers.
     pub fn launch(&mut self) {
+        self.try_launch().unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    fn try_launch(&mut self) -> Result<(), String> {
         assert!(self.process.is_none(), "the server is running already");
-        self.process = Some(Process::start(&self.options.program, &self.arguments()));
+        let program = &self.options.program;
+        let installed = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if installed.is_err() {
+            return Err(format!("{program} is not installed; install it: sudo apt-get install {program}"));
+        }
+        let mut process = Process::start_server(self.directory.path(), Command::new(program).args(self.arguments()));
         let waited_for = Deadline::after(PATIENCE);
         while !answers(&self.socket()) {
-            let process = self.process.as_mut().expect("it was started above");
-            let ended = process.child.try_wait().expect("a child of ours can be waited for");
-            if ended.is_some() || waited_for.passed() {
-                panic!("{} does not start: {}", self.options.program, self.log());
+            if process.has_ended().is_some() || waited_for.passed() {
+                return Err(format!("{program} does not start: {}", self.log()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+        self.process = Some(process);
+        Ok(())
     }
 
     /// What it has logged so far.
@@ -213,8 +231,7 @@ impl Server {
     fn end(&mut self, signal: Signal) {
         let mut process = self.process.take().expect("only a running server is stopped");
         process.signal(signal);
-        process.child.wait().expect("a child of ours can be waited for");
-        process.let_go();
+        process.wait();
         // A killed server leaves its socket behind; whoever connects to it must not take it for the next one.
         let _ = std::fs::remove_file(self.socket());
     }
@@ -228,46 +245,111 @@ impl Drop for Server {
     }
 }
 
-/// The server's process. A small shell becomes the server and leaves a watcher behind, which kills it when our end of
-/// the lifeline closes: also if a test binary is killed, and for servers kept in a `static`, which is never dropped.
+/// A program in a process of its own. Dropping it kills it, and it ends with this process, however that ends: also if a
+/// test binary is killed, and for those kept in a `static`, which is never dropped. A small shell becomes the program
+/// and leaves a watcher behind, which kills it when our end of the lifeline closes.
 #[derive(Debug)]
-struct Process {
+pub struct Process {
     child: Child,
-    lifeline: std::process::ChildStdin,
+    lifeline: Option<ChildStdin>,
 }
 
-const BECOME_THE_SERVER: &str = r#"
+const BECOME_THE_PROGRAM: &str = r#"
+    folder=$1
+    shift
     exec 3<&0
-    (read released <&3 || kill -9 $$) >/dev/null 2>&1 &
+    (read released <&3 || { kill -9 $$; [ -z "$folder" ] || rm -rf "$folder"; }) >/dev/null 2>&1 &
     exec "$@" 3<&- </dev/null
 "#;
 
 impl Process {
-    fn start(program: &str, arguments: &[String]) -> Self {
-        let installed = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if installed.is_err() {
-            panic!("{program} is not installed; install it: sudo apt-get install {program}");
+    /// Starts a command: its program, arguments, environment and folder count. It reads nothing.
+    pub fn start(command: &Command, stdout: Stdio, stderr: Stdio) -> Self {
+        Self::start_with(Path::new(""), command, stdout, stderr)
+    }
+
+    /// Starts a server, whose folder goes with it where nobody drops it.
+    fn start_server(folder: &Path, command: &Command) -> Self {
+        Self::start_with(folder, command, Stdio::null(), Stdio::null())
+    }
+
+    fn start_with(folder: &Path, command: &Command, stdout: Stdio, stderr: Stdio) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", BECOME_THE_PROGRAM, "sh"]).arg(folder);
+        shell.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
         }
-        let mut child = Command::new("sh")
-            .args(["-c", BECOME_THE_SERVER, "sh", program])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sh can be started");
-        let lifeline = child.stdin.take().expect("stdin was asked to be a pipe");
+        if let Some(folder) = command.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        let mut child = shell.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).spawn().expect("sh can be started");
+        let lifeline = child.stdin.take();
         Self { child, lifeline }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Its id: that of the program.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it says, as it says it. Only once, and only where stdout is a pipe.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("stdout is a pipe that nobody has taken")
+    }
+
+    /// Sends it a signal. It must not have ended.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("a child of ours that was not waited for can be sent signals");
     }
 
-    /// Tells the watcher that the server is gone: its pid may be somebody else's by now.
-    fn let_go(mut self) {
-        let _ = self.lifeline.write_all(b"released\n");
+    /// How it ended, if it did.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.try_wait().expect("a child of ours can be waited for");
+        if ended.is_some() {
+            self.let_go();
+        }
+        ended
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let ended = self.child.wait().expect("a child of ours can be waited for");
+        self.let_go();
+        ended
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // One that has ended by itself is no trouble.
+        let _ = self.child.kill();
+        self.wait();
+    }
+
+    /// Waits until it ends by itself. With what it said on stdout, where that is a pipe.
+    pub fn output(mut self) -> Output {
+        let mut stdout = Vec::new();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_end(&mut stdout).expect("a pipe of ours can be read");
+        }
+        Output { status: self.wait(), stdout, stderr: Vec::new() }
+    }
+
+    /// Tells the watcher that it is gone: its pid may be somebody else's by now.
+    fn let_go(&mut self) {
+        if let Some(mut lifeline) = self.lifeline.take() {
+            let _ = lifeline.write_all(b"released\n");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
