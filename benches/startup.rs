@@ -49,6 +49,7 @@ fn main() -> runnel::Result {
         app: format!("{name}-{round}"),
         partitions: PARTITIONS,
         lease: LEASE,
+        task_log: true,
     };
     let all = |measured: fn(&Ground) -> runnel::Result<Duration>, name| {
         (0..rounds).map(|round| measured(&ground(name, round))).collect::<runnel::Result<Vec<_>>>()

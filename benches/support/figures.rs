@@ -2,11 +2,10 @@
 //!
 //! The base of a discipline is the first contender that takes part in it.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::contender::{Contender, Discipline};
+use super::costs::{median, us};
 use super::measure::{PACE, Sample};
 
 /// One contender in one discipline.
@@ -108,19 +107,9 @@ impl Latency {
     }
 }
 
-fn us(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
-}
-
 fn percentile(sample: &Sample, percent: usize) -> f64 {
     let last = sample.ages.len().saturating_sub(1);
     sample.ages.get(last * percent / 100).copied().map_or(f64::NAN, us)
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// For people: one table a discipline.

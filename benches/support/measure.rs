@@ -1,12 +1,10 @@
 //! Rounds of all contenders, interleaved, so that what else the machine does meets all of them alike.
 
-use std::io;
 use std::time::{Duration, Instant};
-
-use rustix::time::{ClockId, clock_gettime};
 
 use super::client::Client;
 use super::contender::{Contender, Discipline, Ground};
+use super::costs::{Meter, Spent};
 use super::order::Order;
 use super::raw::append;
 
@@ -36,6 +34,14 @@ pub(crate) struct Sample {
     pub(crate) ages: Vec<Duration>,
 }
 
+impl Sample {
+    /// Whose and of which round it is, is told later.
+    fn of(discipline: Discipline, events: usize, spent: Spent) -> Self {
+        let Spent { wall, client_cpu, redis_cpu } = spent;
+        Self { contender: 0, discipline, round: 0, wall, client_cpu, redis_cpu, events, ages: Vec::new() }
+    }
+}
+
 /// All samples. Each round begins with another contender.
 pub(crate) fn compete(plan: &Plan, contenders: &mut [Box<dyn Contender>]) -> runnel::Result<Vec<Sample>> {
     let mut samples = Vec::new();
@@ -62,14 +68,14 @@ fn throughput(plan: &Plan, contender: &mut dyn Contender) -> runnel::Result<Vec<
 
     let meter = Meter::start(&mut control)?;
     contender.send(ground)?;
-    let sent = meter.stop(&mut control, Discipline::Send, ground.events)?;
+    let sent = Sample::of(Discipline::Send, ground.events, meter.stop(&mut control)?);
 
     if !contender.disciplines().contains(&Discipline::Drain) {
         return Ok(vec![sent]);
     }
     let meter = Meter::start(&mut control)?;
     let drained = contender.drain(ground)?;
-    let drain = meter.stop(&mut control, Discipline::Drain, drained)?;
+    let drain = Sample::of(Discipline::Drain, drained, meter.stop(&mut control)?);
     if drained < ground.events {
         return Err(format!("{} drained {drained} of {} events", contender.name(), ground.events).into());
     }
@@ -92,7 +98,7 @@ fn latency(plan: &Plan, contender: &mut dyn Contender) -> runnel::Result<Sample>
         ages
     })?;
     ages.sort();
-    Ok(Sample { ages, ..meter.stop(&mut control, Discipline::Latency, events)? })
+    Ok(Sample { ages, ..Sample::of(Discipline::Latency, events, meter.stop(&mut control)?) })
 }
 
 /// Appends one order after the other, each at its time, whatever became of the one before.
@@ -107,41 +113,4 @@ fn produce(mut client: Client, keys: &[String], events: usize) -> runnel::Result
         client.acknowledged()?;
     }
     Ok(())
-}
-
-/// What the clocks said at the beginning.
-struct Meter {
-    began: Instant,
-    client_cpu: Duration,
-    redis_cpu: Duration,
-}
-
-impl Meter {
-    fn start(control: &mut Client) -> io::Result<Self> {
-        let redis_cpu = redis_cpu(control)?;
-        Ok(Self { redis_cpu, client_cpu: own_cpu(), began: Instant::now() })
-    }
-
-    fn stop(self, control: &mut Client, discipline: Discipline, events: usize) -> io::Result<Sample> {
-        let wall = self.began.elapsed();
-        let client_cpu = own_cpu().saturating_sub(self.client_cpu);
-        let redis_cpu = redis_cpu(control)?.saturating_sub(self.redis_cpu);
-        Ok(Sample { contender: 0, discipline, round: 0, wall, client_cpu, redis_cpu, events, ages: Vec::new() })
-    }
-}
-
-/// CPU time of all threads of this process.
-fn own_cpu() -> Duration {
-    let spent = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
-}
-
-/// CPU time of the server, in user and system.
-fn redis_cpu(control: &mut Client) -> io::Result<Duration> {
-    let info = control.call("INFO cpu")?;
-    let seconds = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    match (seconds("used_cpu_user:"), seconds("used_cpu_sys:")) {
-        (Some(user), Some(system)) => Ok(Duration::from_secs_f64(user) + Duration::from_secs_f64(system)),
-        _ => Err(io::Error::other("INFO cpu does not say what the server spent")),
-    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod contender;
+pub(crate) mod costs;
 pub(crate) mod figures;
 pub(crate) mod measure;
 pub(crate) mod order;

@@ -19,6 +19,8 @@ pub(crate) struct Ground {
     pub(crate) app: String,
     pub(crate) partitions: u32,
     pub(crate) lease: Duration,
+    /// Whether runs are written down, and projected by a processor of runnel's own.
+    pub(crate) task_log: bool,
 }
 
 /// An event that knows when it was sent.
@@ -47,7 +49,9 @@ impl Ground {
 
     pub(crate) fn app(&self) -> App {
         let lease = format!("{}ms", self.lease.as_millis());
-        App::bare(&self.app).redis(format!("redis://127.0.0.1:{}", self.port)).setting("default_lock_expiry", lease)
+        let app = App::bare(&self.app).redis(format!("redis://127.0.0.1:{}", self.port));
+        let policy = if self.task_log { "quarantine" } else { "off" };
+        app.setting("default_lock_expiry", lease).setting("task_log_policy", policy)
     }
 
     /// The fences of all its partitions.

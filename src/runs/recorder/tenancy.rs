@@ -7,9 +7,9 @@ use std::sync::Weak;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{Beginning, End, Recorder, Recording, Shared};
+use super::{Beginning, End, Recorder, Recording, Refused, Shared};
 
 /// The record of a tenancy that has begun. Dropping it writes no end: that is what a crash looks like.
 pub(crate) struct TenancyRecord(oneshot::Sender<End>);
@@ -41,14 +41,18 @@ impl TenancyRecord {
     }
 }
 
+/// So many are being written at a time. A worker may begin thousands of tenancies at once, whose leases matter more.
+const AT_ONCE: usize = 64;
+
 /// Writes tenancies down, each in its order, until the recorder is gone and all are written.
 pub(super) async fn desk(shared: Weak<Shared>, mut opened: mpsc::UnboundedReceiver<Work>) {
+    let turns = Semaphore::new(AT_ONCE);
     let mut under_way = FuturesUnordered::new();
     loop {
         // Both are safe to drop: `recv` loses nothing, and the futures stay in their set.
         tokio::select! {
             next = opened.recv() => match next {
-                Some(next) => under_way.push(write(shared.clone(), next)),
+                Some(next) => under_way.push(write(shared.clone(), &turns, next)),
                 None => break,
             },
             Some(()) = under_way.next() => {}
@@ -57,33 +61,43 @@ pub(super) async fn desk(shared: Weak<Shared>, mut opened: mpsc::UnboundedReceiv
     while under_way.next().await.is_some() {}
 }
 
-async fn write(shared: Weak<Shared>, work: Work) {
-    let Opened { beginning, end } = match work {
+async fn write(shared: Weak<Shared>, turns: &Semaphore, work: Work) {
+    let Opened { beginning, end: end_of_tenancy } = match work {
         Work::Tenancy(opened) => opened,
-        Work::Cut(recording, end) => {
-            let Some(recorder) = shared.upgrade().map(Recorder) else { return };
-            if let Err(refused) = recorder.end(*recording, end).await {
+        Work::Cut(recording, told) => {
+            if let Err(refused) = end(&shared, turns, *recording, told).await {
                 tracing::warn!("{}", refused.why);
             }
             return;
         }
     };
     let (task_name, partition) = (beginning.task_name.clone(), beginning.partition);
-    let Some(recorder) = shared.upgrade().map(Recorder) else { return };
-    let begun = recorder.begin(beginning).await;
-    // Held weakly while it lasts, so that a worker which ends is not kept by its own records.
-    drop(recorder);
-    let recording = match begun {
-        Ok(recording) => recording,
-        Err(refused) => {
+    let recording = match begin(&shared, turns, beginning).await {
+        Some(Ok(recording)) => recording,
+        Some(Err(refused)) => {
             tracing::warn!(processor = %task_name, ?partition, "{}; the partition is processed all the same", refused.why);
             return;
         }
+        None => return,
     };
-    let Ok(end) = end.await else { return };
-    if let Some(recorder) = shared.upgrade().map(Recorder)
-        && let Err(refused) = recorder.end(recording, end).await
-    {
+    let Ok(told) = end_of_tenancy.await else { return };
+    if let Err(refused) = end(&shared, turns, recording, told).await {
         tracing::warn!(processor = %task_name, ?partition, "{}", refused.why);
+    }
+}
+
+/// None if the worker is gone. What is under way lies on the heap: of a tenancy that lasts, only what its end needs stays.
+async fn begin(shared: &Weak<Shared>, turns: &Semaphore, beginning: Beginning) -> Option<Result<Recording, Refused>> {
+    let _turn = turns.acquire().await.ok()?;
+    // Held weakly while the tenancy lasts, so that a worker which ends is not kept by its own records.
+    let recorder = shared.upgrade().map(Recorder)?;
+    Some(Box::pin(recorder.begin(beginning)).await)
+}
+
+async fn end(shared: &Weak<Shared>, turns: &Semaphore, recording: Recording, end: End) -> Result<(), Refused> {
+    let _turn = turns.acquire().await;
+    match shared.upgrade().map(Recorder) {
+        Some(recorder) => Box::pin(recorder.end(recording, end)).await,
+        None => Ok(()),
     }
 }
