@@ -45,11 +45,11 @@ impl Warnings {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_warns_once_at_its_start_where_what_runs_say_is_not_captured() {
-    let kept = || {
-        let mut app = App::bare("shop").log_store(MemoryLogStore::default());
+    let with_a_timer = |mut app: App| {
         app.timer(SECOND, async || ()).name("ping");
         app
     };
+    let kept = || with_a_timer(App::bare("shop").log_store(MemoryLogStore::default()));
     let warned_by = async |app: App, blind: bool| {
         let warnings = Warnings::default();
         let layer = (!blind).then(runnel::log::layer);
@@ -61,7 +61,7 @@ async fn a_worker_warns_once_at_its_start_where_what_runs_say_is_not_captured() 
 
     assert_eq!(warned_by(kept(), true).await, 1);
     assert_eq!(warned_by(kept(), false).await, 0);
-    assert_eq!(warned_by(App::bare("shop"), true).await, 0, "nothing is kept, so nothing is missing");
+    assert_eq!(warned_by(with_a_timer(App::bare("shop")), true).await, 0, "nothing is kept, so nothing is missing");
 }
 
 /// The runs of a task that have ended, in the order of their ids: that of their begin.
