@@ -1,6 +1,6 @@
 //! What runs print: events of `tracing`, lines and commands of a run are kept under its id, with how it ended.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use runnel::prelude::*;
 use runnel::runs::output::{Channel, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
@@ -10,9 +10,20 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::shop::{MS, SECOND, order, orders};
 
-/// Events of this thread reach the runs they belong to; tests of this binary run one thread each.
+/// With a single subscriber alive, `tracing` asks the thread that first comes by an event or span whether it is wanted
+/// anywhere, and that may be the thread of a test without any. Two that live for ever make it ask all of them.
+static OTHERS: LazyLock<[tracing::Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
+
+/// Events of this thread go there; tests of this binary run one thread each.
+fn heard_by(subscriber: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
+    LazyLock::force(&OTHERS);
+    tracing::dispatcher::set_default(&subscriber.into())
+}
+
+/// Events of this thread reach the runs they belong to.
 fn captured() -> tracing::subscriber::DefaultGuard {
-    tracing::subscriber::set_default(tracing_subscriber::registry().with(capture::layer()))
+    heard_by(tracing_subscriber::registry().with(capture::layer()))
 }
 
 /// Warnings on this thread.
@@ -45,23 +56,23 @@ impl Warnings {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_warns_once_at_its_start_where_what_runs_say_is_not_captured() {
-    let kept = || {
-        let mut app = App::bare("shop").log_store(MemoryLogStore::default());
+    let with_a_timer = |mut app: App| {
         app.timer(SECOND, async || ()).name("ping");
         app
     };
+    let kept = || with_a_timer(App::bare("shop").log_store(MemoryLogStore::default()));
     let warned_by = async |app: App, blind: bool| {
         let warnings = Warnings::default();
         let layer = (!blind).then(runnel::log::layer);
         let subscriber = tracing_subscriber::registry().with(layer).with(warnings.clone());
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = heard_by(subscriber);
         let _shop = after_one_tick(app).await;
         warnings.of_capture()
     };
 
     assert_eq!(warned_by(kept(), true).await, 1);
     assert_eq!(warned_by(kept(), false).await, 0);
-    assert_eq!(warned_by(App::bare("shop"), true).await, 0, "nothing is kept, so nothing is missing");
+    assert_eq!(warned_by(with_a_timer(App::bare("shop")), true).await, 0, "nothing is kept, so nothing is missing");
 }
 
 /// The runs of a task that have ended, in the order of their ids: that of their begin.

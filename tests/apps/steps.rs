@@ -14,7 +14,7 @@ async fn newest(shop: &TestApp, task: &str) -> RunLog {
 }
 
 async fn until_noon(app: App) -> TestApp {
-    let mut shop = TestApp::at("2026-01-01T11:59:58Z", app).await;
+    let shop = TestApp::at("2026-01-01T11:59:58Z", app).await;
     shop.advance_to("2026-01-01T12:00:01Z").await;
     shop.until_idle().await;
     shop
@@ -30,7 +30,7 @@ async fn steps_of_what_runs_by_the_clock_are_in_its_document_with_times_and_erro
             })
             .await?;
         assert_eq!(rows, 7);
-        run.step("load", async { Err("no network".into()) }).await
+        run.step("load", async { Err::<(), runnel::Error>("no network".into()) }).await
     };
     let mut app = App::bare("shop");
     app.task(work).name("warm_up");
@@ -56,7 +56,7 @@ async fn steps_of_what_runs_by_the_clock_are_in_its_document_with_times_and_erro
 async fn a_step_that_is_cut_in_the_middle_ends_as_its_run_does() {
     let mut app = App::bare("shop");
     let hang = async |run: RunContext| -> Result<()> { run.step("wait", std::future::pending::<Result<()>>()).await };
-    app.timer(SECOND, hang).name("hang").timeout(500 * MS);
+    app.timer(2 * SECOND, hang).name("hang").timeout(500 * MS);
 
     let shop = until_noon(app).await;
 
