@@ -125,6 +125,7 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
     app.crontab("61 * * * *", async || ()).name("no_minute");
     app.crontab("* * * * *", async || ()).name("nowhere").timezone("Europe/Londn");
     app.crontab("* * * * *", async || ()).name("alone").delivery(runnel::Delivery::AtLeastOnce);
+    app.crontab("* * * * *", async || ()).name("punctual").max_lateness(Duration::ZERO);
     app.task(async || ()).name("a:b");
     app.task(async || ()).name("jittery").jitter(ms(1));
     app.task(async || ()).name("twice");
@@ -144,11 +145,13 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
         "Europe/London",
         "crontab `alone`",
         "delivery at least once is for crontabs on the leader",
+        "crontab `punctual`",
+        "its max_lateness is 0",
         "`a:b` cannot be the name of a job",
         "`jitter` is for timers",
         "a processor and a task are both named `twice`",
     ] {
         assert!(told.contains(part), "{part}\nin\n{told}");
     }
-    assert!(told.starts_with("9 things are wrong"), "{told}");
+    assert!(told.starts_with("10 things are wrong"), "{told}");
 }
