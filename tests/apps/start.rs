@@ -1,5 +1,6 @@
 //! What is refused before anything starts, and in which words.
 
+use runnel::Failure;
 use runnel::prelude::*;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -154,4 +155,20 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
         assert!(told.contains(part), "{part}\nin\n{told}");
     }
     assert!(told.starts_with("10 things are wrong"), "{told}");
+}
+
+#[tokio::test]
+async fn a_job_on_demand_without_a_proper_name_is_not_run_in_the_folders_of_others() {
+    let place = tempfile::tempdir().unwrap();
+    let folders = place.path().join("jobs");
+    std::fs::create_dir_all(folders.join("ingest")).unwrap();
+
+    for name in ["", ".."] {
+        let mut app = App::bare("shop").redis("memory://");
+        app.on_demand(async || ()).name(name).run_from_clean_folder();
+        let refused = app.job_named(name).work_dir(&folders).run(()).await.unwrap_err();
+        assert!(matches!(&refused, Failure::Invalid(why) if why.contains("name")), "{refused}");
+    }
+
+    assert!(folders.join("ingest").exists());
 }
