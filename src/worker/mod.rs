@@ -43,7 +43,7 @@ mod traces;
 use about::{About, announce};
 use face::Face;
 use jobs::Jobs;
-use jobs::run::{LastFired, Runs};
+use jobs::run::{JobTimes, Runs};
 use leader::Leader;
 
 pub(crate) use crate::runner::worker_name;
@@ -131,9 +131,9 @@ impl Worker {
         let (reports, mut halts) = mpsc::unbounded_channel();
         let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
         let names = processors.iter().map(|spec| spec.name.clone()).collect();
-        let fired = LastFired::default();
+        let times = JobTimes::default();
         let mut face = Face::open(settings, &self.gate).await?;
-        let about = About::of(&self.app, names, fired.clone(), face.url());
+        let about = About::of(&self.app, names, times.clone(), face.url());
         let server_clock = self.join(&about).await?;
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
         recorder.found_at(face.url());
@@ -176,7 +176,7 @@ impl Worker {
             face.retries(&self.app, stage, &self.gate).into_iter().for_each(|desk| _ = tasks.start(desk));
         }
         let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
-        let jobs = self.jobs(&around, server_clock, fired, job_halts, parallel);
+        let jobs = self.jobs(&around, server_clock, times, job_halts, parallel);
         let mut watching = Tasks::behind(&self.gate);
         watching.start(traces::watch(self.app.clone(), settings.job_work_dir.as_str().into()));
         if let Some(stores) = stores {
@@ -272,7 +272,7 @@ impl Worker {
         &self,
         around: &Surroundings,
         clock: ServerClock,
-        fired: LastFired,
+        times: JobTimes,
         halts: mpsc::UnboundedSender<String>,
         parallel: bool,
     ) -> Jobs {
@@ -291,7 +291,7 @@ impl Worker {
             witness: self.witness.clone(),
             clock,
             leadership,
-            fired,
+            times,
             recorder: around.recorder.clone(),
             keeping: around.keeping.clone(),
             run_ids: self.app.run_ids.clone(),

@@ -83,6 +83,7 @@ fn by_chance(most: Duration) -> u64 {
 pub(super) async fn on_worker(stage: Stage, every: Every) {
     let (began, origin) = (clock::now(), stage.runs.clock.now());
     let grid = every.grid(origin);
+    stage.runs.times.grid_begins(&stage.job.name, origin);
     let mut company = Company::of(&stage);
     let mut last = origin;
     let now = || origin.saturating_add(ms(clock::now().since(began)));
