@@ -18,7 +18,7 @@ use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, task_of, worke
 use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::{Direct, Journal, Recorder};
 use crate::runs::{RunId, RunLogStore, RunObserver, Stores, exposing};
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 
@@ -307,36 +307,46 @@ impl<I> Runner<I> {
         }
     }
 
-    /// Where it is run.
+    /// What cannot work about the job, before anything is done for it: its folder is named after it.
+    fn check(&self, settings: &Settings) -> Result<(), Failure> {
+        let job = self.spec()?;
+        let why =
+            job.refusals(settings).into_iter().map(|why| format!("job `{}` ({}): {why}", job.name, job.declared_at));
+        match why.chain(self.app.missing_states_of(job)).next() {
+            None => Ok(()),
+            Some(why) => Err(Failure::Invalid(why)),
+        }
+    }
+
+    /// Where it is run. The fleet hears of it only once the job can be run.
     async fn place(&self) -> Result<Place, Failure> {
         let (direct, worker) = (self.direct.is_some(), worker_name());
-        let (handle, journal, run_logs, around): (Handle, Arc<dyn Journal>, Option<Arc<dyn RunLogStore>>, _) =
-            match &self.direct {
-                Some(stores) => {
-                    let settings = self.app.settings(&Overrides::new())?.settings;
-                    // Nothing is sent over it: outside of an app, streams have nowhere to go.
-                    let nowhere = Arc::new(Memory::new().connect());
-                    let handle = Handle::new(self.app.name().to_owned(), nowhere, settings)?;
-                    let journal = Direct::new(stores.clone(), worker.clone());
-                    (handle, Arc::new(journal), Some(stores.run_logs.clone()), None)
-                }
-                None => {
-                    let handle = self.handle().await?;
-                    let run_logs = Some(self.app.documents().await?);
-                    let (presence, clock) = Presence::announce(&handle, &worker).await?;
-                    let policy = handle.settings().task_log_policy;
-                    let (recorder, writing) = Recorder::new(handle.clone(), clock, worker.clone(), policy);
-                    let mut writes = Tasks::behind(&Gate::default());
-                    writes.start(writing);
-                    (handle, Arc::new(recorder), run_logs, Some((presence, writes)))
-                }
-            };
-        let missing = self.app.missing_states_of(self.spec()?);
-        if let Some(missing) = missing.into_iter().next() {
-            return Err(Failure::Invalid(missing));
-        }
-        let work_dir = self.work_dir.clone().unwrap_or_else(|| handle.settings().job_work_dir.as_str().into());
+        let handle = match direct {
+            // Nothing is sent over it: outside of an app, streams have nowhere to go.
+            true => {
+                let settings = self.app.settings(&Overrides::new())?.settings;
+                Handle::new(self.app.name().to_owned(), Arc::new(Memory::new().connect()), settings)?
+            }
+            false => self.handle().await?,
+        };
+        self.check(handle.settings())?;
         let states = Arc::new(self.app.make_states().await?);
+        let (journal, run_logs, around): (Arc<dyn Journal>, Option<Arc<dyn RunLogStore>>, _) = match &self.direct {
+            Some(stores) => {
+                let journal = Direct::new(stores.clone(), worker.clone());
+                (Arc::new(journal), Some(stores.run_logs.clone()), None)
+            }
+            None => {
+                let run_logs = Some(self.app.documents().await?);
+                let (presence, clock) = Presence::announce(&handle, &worker).await?;
+                let policy = handle.settings().task_log_policy;
+                let (recorder, writing) = Recorder::new(handle.clone(), clock, worker.clone(), policy);
+                let mut writes = Tasks::behind(&Gate::default());
+                writes.start(writing);
+                (Arc::new(recorder), run_logs, Some((presence, writes)))
+            }
+        };
+        let work_dir = self.work_dir.clone().unwrap_or_else(|| handle.settings().job_work_dir.as_str().into());
         let (drain, abort) = (self.drain.clone(), self.abort.clone());
         let ground = Ground { handle, states, worker, journal, run_logs, drain, abort, halts: None };
         let stage = Stage {

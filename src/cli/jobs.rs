@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::broker::{Broker, JobEntry, JobStop, WorkerEntry};
 use crate::clock::UnixMs;
+use crate::decide::schedule::Schedule;
 use crate::error::Doing;
 use crate::job::{JobSpec, When};
 use crate::runs::TaskKind;
@@ -85,14 +86,20 @@ struct Known<'a> {
     specs: &'a [JobSpec],
     entries: Vec<JobEntry>,
     /// job -> worker -> when it was started last
-    started: BTreeMap<String, BTreeMap<String, UnixMs>>,
+    started: Said,
+    /// timer -> worker -> where its grid begins there
+    grids: Said,
 }
+
+/// What workers say of their jobs: job -> worker -> a time.
+type Said = BTreeMap<String, BTreeMap<String, UnixMs>>;
 
 impl<'a> Known<'a> {
     async fn gather(host: &'a dyn Host, broker: &dyn Broker) -> Result<Self, End> {
         let entries = broker.jobs().await.doing(|| "list the jobs".into())?;
         let workers = broker.workers().await.doing(|| "list the workers".into())?;
-        Ok(Self { specs: host.jobs(), entries, started: started(&workers) })
+        let (started, grids) = (said(&workers, "jobs"), said(&workers, "timers"));
+        Ok(Self { specs: host.jobs(), entries, started, grids })
     }
 
     fn names(&self) -> Vec<String> {
@@ -100,6 +107,18 @@ impl<'a> Known<'a> {
         let entries = self.entries.iter().map(|entry| &entry.name);
         let names: BTreeSet<&String> = specs.chain(entries).chain(self.started.keys()).collect();
         names.into_iter().cloned().collect()
+    }
+
+    /// When a job runs: by one schedule that all agree on, or, as timers of every worker do, from where it began on each.
+    fn schedules(&self, spec: &JobSpec, settings: &Settings) -> Vec<Schedule> {
+        match (spec.schedule(settings), &spec.when) {
+            (Ok(Some(schedule)), _) => vec![schedule],
+            (Ok(None), When::Every { interval, .. }) => {
+                let grids = self.grids.get(&spec.name).into_iter().flat_map(BTreeMap::values);
+                grids.map(|origin| Schedule::Every { interval: *interval, origin: *origin }).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn report(&self, name: &str, next: u16, now: UnixMs, settings: &Settings) -> JobReport {
@@ -111,7 +130,7 @@ impl<'a> Known<'a> {
             if let When::At { .. } = spec.when {
                 report.timezone = Some(spec.timezone(settings).to_owned());
             }
-            report.next = instants(spec, next, now, settings);
+            report.next = instants(&self.schedules(spec, settings), next, now);
         }
         if let Some(entry) = self.entries.iter().find(|entry| entry.name == name) {
             report.last = entry.fired.map(instant_or_generation);
@@ -128,17 +147,17 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What the workers say of their jobs. Who says something else is an older worker, or none of ours.
-fn started(workers: &[WorkerEntry]) -> BTreeMap<String, BTreeMap<String, UnixMs>> {
-    let mut started = BTreeMap::<_, BTreeMap<_, _>>::new();
+/// What the workers say of their jobs under that name. Who says something else is an older worker, or none of ours.
+fn said(workers: &[WorkerEntry], what: &str) -> Said {
+    let mut said = Said::new();
     for worker in workers {
         let about: serde_json::Value = serde_json::from_str(&worker.about).unwrap_or_default();
-        let Some(jobs) = about.get("jobs").and_then(|jobs| jobs.as_object()) else { continue };
+        let Some(jobs) = about.get(what).and_then(|jobs| jobs.as_object()) else { continue };
         for (job, at) in jobs.iter().filter_map(|(job, at)| Some((job, at.as_u64()?))) {
-            started.entry(job.clone()).or_default().insert(worker.name.clone(), at);
+            said.entry(job.clone()).or_default().insert(worker.name.clone(), at);
         }
     }
-    started
+    said
 }
 
 /// Tasks are claimed by the number of a generation, which no fleet brings to a day's milliseconds.
@@ -155,10 +174,14 @@ fn schedule(when: &When) -> String {
     }
 }
 
-fn instants(spec: &JobSpec, count: u16, now: UnixMs, settings: &Settings) -> Vec<String> {
-    let Ok(Some(schedule)) = spec.schedule(settings) else { return Vec::new() };
-    let all = std::iter::successors(schedule.next_after(now), |last| schedule.next_after(*last));
-    all.take(count.into()).map(instant).collect()
+/// The next so many instants of all these schedules together.
+fn instants(schedules: &[Schedule], count: u16, now: UnixMs) -> Vec<String> {
+    let mut all = BTreeSet::new();
+    for schedule in schedules {
+        let next = std::iter::successors(schedule.next_after(now), |last| schedule.next_after(*last));
+        all.extend(next.take(count.into()));
+    }
+    all.into_iter().take(count.into()).map(instant).collect()
 }
 
 async fn list(next: u16, host: &dyn Host, out: &mut Out) -> Result<(), End> {
@@ -228,4 +251,32 @@ async fn steer(pause: bool, name: &str, host: &dyn Host, out: &mut Out) -> Resul
         (false, true) => format!("job {name} goes on; workers learn of it within their leadership_poll_interval"),
         (false, false) => format!("job {name} was not stopped"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(name: &str, about: &str) -> WorkerEntry {
+        WorkerEntry { name: name.into(), dead_after: 0, about: about.into() }
+    }
+
+    #[test]
+    fn a_timer_of_every_worker_is_next_due_where_its_grid_says_so_first() {
+        const AT_TEN: UnixMs = 1_795_341_600_000;
+        let workers = [
+            worker("a", &format!(r#"{{"timers": {{"ping": {}}}}}"#, AT_TEN - 15_000)),
+            worker("b", &format!(r#"{{"timers": {{"ping": {}}}}}"#, AT_TEN - 7_000)),
+            worker("of another build", "whatever"),
+        ];
+        let mut app = crate::App::bare("shop");
+        app.timer(std::time::Duration::from_secs(10), async || ()).name("ping");
+        let known =
+            Known { specs: &app.jobs, entries: Vec::new(), started: Said::new(), grids: said(&workers, "timers") };
+
+        let report = known.report("ping", 3, AT_TEN, &Settings::default());
+
+        let next = [3, 5, 13].map(|second| instant(AT_TEN + second * 1_000));
+        assert_eq!(report.next, next);
+    }
 }

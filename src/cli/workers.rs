@@ -14,6 +14,9 @@ pub(super) fn command() -> Command {
     Command::new("workers").about("The workers that are alive")
 }
 
+/// The fact that is a time, in Unix milliseconds.
+const STARTED: &str = "started";
+
 /// One worker.
 #[derive(Debug, Serialize)]
 pub(super) struct WorkerReport {
@@ -56,7 +59,7 @@ pub(super) fn print(workers: &[WorkerReport], out: &mut Out) -> Result<(), End> 
     )
 }
 
-/// The plain facts among what a worker says: `host=a pid=7`.
+/// The plain facts among what a worker says: `host=a pid=7 started=2026-11-22T10:00:00.000Z`.
 fn brief(about: &Value) -> String {
     let Value::Object(facts) = about else { return about.as_str().map_or_else(String::new, str::to_owned) };
     let plain = |value: &Value| match value {
@@ -64,6 +67,26 @@ fn brief(about: &Value) -> String {
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         _ => None,
     };
-    let shown = facts.iter().filter_map(|(name, value)| Some(format!("{name}={}", plain(value)?)));
+    let fact = |(name, value): (&String, &Value)| {
+        let time = value.as_u64().filter(|_| name == STARTED).map(instant);
+        Some(format!("{name}={}", time.or_else(|| plain(value))?))
+    };
+    let shown = facts.iter().filter_map(fact);
     shown.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_worker_says_of_itself_is_shown_as_people_read_it() {
+        let about = json!({"host": "a", "jobs": {"ping": 1}, "pid": 7, "started": 1_795_341_600_000_u64, "http": null});
+
+        assert_eq!(brief(&about), "host=a pid=7 started=2026-11-22T10:00:00.000Z");
+        assert_eq!(brief(&json!({"started": "noon", "pid": 1_795_341_600_000_u64})), "pid=1795341600000 started=noon");
+        assert_eq!(brief(&json!("an older worker")), "an older worker");
+    }
 }

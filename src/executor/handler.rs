@@ -1,10 +1,13 @@
 //! Works a partition off with a handler: each unit is one call.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use tokio::sync::watch;
 
+use crate::clock;
 use crate::processor::middleware::Innermost;
 use crate::processor::{Call, Chain, Context, Entries, Outcome, Settled, Unit};
 
@@ -63,10 +66,11 @@ pub(super) async fn work(lane: &mut Lane, call: &dyn Call, chain: &Chain) -> End
 async fn try_once(lane: &mut Lane, call: &dyn Call, chain: &Chain, hand: &mut Hand, given: Entries) -> Try {
     let context = lane.starts(hand);
     if chain.is_empty() {
-        return bounded(lane, invoke(call, given, &context)).await.map_or_else(|tried| tried, |()| Try::Done);
+        return bounded(lane, None, invoke(call, given, &context)).await.map_or_else(|tried| tried, |()| Try::Done);
     }
     let mut unit = Unit::new(context, given, call.takes_batches());
-    let tried = bounded(lane, run_within(chain, call, &mut unit)).await;
+    let timed = Some(unit.timed());
+    let tried = bounded(lane, timed, run_within(chain, call, &mut unit)).await;
     hand.leave_out(unit.removed(), tried.is_err());
     match tried {
         Ok(_) if unit.is_called() => Try::Done,
@@ -75,15 +79,22 @@ async fn try_once(lane: &mut Lane, call: &dyn Call, chain: &Chain, hand: &mut Ha
     }
 }
 
-/// One try, as long as it may take.
-async fn bounded<T>(lane: &Lane, attempt: impl Future<Output = Result<T, Fault>>) -> Result<T, Try> {
+/// One try, as long as it may take; its time may stand still.
+async fn bounded<T>(
+    lane: &Lane,
+    timed: Option<watch::Receiver<bool>>,
+    attempt: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Try> {
     let attempt = async {
-        match lane.manner.timeout {
-            None => attempt.await,
-            Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+        let Some(limit) = lane.manner.timeout else { return attempt.await };
+        // Dropping the user's future is what a timeout means. What has ended by itself has not taken too long.
+        tokio::select! {
+            biased;
+            ended = attempt => ended,
+            () = over(limit, timed) => {
                 let error = format!("processing took longer than its timeout of {limit:?}").into();
                 Err(Fault { error, is_final: false })
-            }),
+            }
         }
     };
     // Dropping the user's future is what abort means: the unit stays unsettled and is delivered again.
@@ -92,6 +103,20 @@ async fn bounded<T>(lane: &Lane, attempt: impl Future<Output = Result<T, Fault>>
         ended = attempt => ended.map_err(Try::Failed),
         () = lane.holding.abort.cancelled() => Err(Try::Dropped),
     }
+}
+
+/// Waits until the time of a unit is over.
+async fn over(limit: Duration, timed: Option<watch::Receiver<bool>>) {
+    let Some(mut timed) = timed else { return clock::sleep(limit).await };
+    // The sender is the unit's own, and this ends with it.
+    while timed.wait_for(|runs| *runs).await.is_ok() {
+        // Both are safe to drop: they only wait.
+        tokio::select! {
+            () = clock::sleep(limit) => return,
+            _ = timed.wait_for(|runs| !*runs) => {}
+        }
+    }
+    std::future::pending().await
 }
 
 /// Decodes the unit and calls the function with it.

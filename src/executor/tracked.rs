@@ -1,8 +1,8 @@
 //! Units as runs of their own: `track = "batch"` and `track = "event"`.
 //!
 //! The outermost of a processor's middleware. A unit does not begin before the task log has its begin, unless
-//! `task_log_policy` ignores that: it waits, so that no event is given up because of its bookkeeping. A unit that is
-//! dropped in the middle, by a timeout or a drain, has ended all the same.
+//! `task_log_policy` ignores that: it waits, so that no event is given up because of its bookkeeping, and its timeout does
+//! not run meanwhile. A unit that is dropped in the middle, by a timeout or a drain, has ended all the same.
 
 use std::time::Duration;
 
@@ -27,8 +27,11 @@ pub(crate) struct Tracked {
 #[async_trait]
 impl Middleware for Tracked {
     async fn handle(&self, unit: &mut Unit, next: Next<'_>) -> Outcome {
+        unit.set_timed(false);
         let mut open = Open { recorder: &self.recorder, recording: Some(self.begin(unit).await) };
+        unit.set_timed(true);
         let outcome = next.run(unit).await;
+        unit.set_timed(false);
         if let Some(recording) = open.recording.take()
             && let Err(refused) = self.recorder.end(recording, told(&outcome)).await
         {

@@ -59,10 +59,20 @@ impl JobSpec {
                     refusals.push(format!("its jitter ({jitter}) is longer than its interval ({interval})"));
                 }
             }
-            When::At { delivery: Delivery::AtLeastOnce, .. } if !self.on_leader => refusals.push(
-                "delivery at least once is for crontabs on the leader: elsewhere nobody could take its instants over"
-                    .into(),
-            ),
+            When::At { delivery, max_lateness, .. } => {
+                if *delivery == Delivery::AtLeastOnce && !self.on_leader {
+                    refusals.push(
+                        "delivery at least once is for crontabs on the leader: elsewhere nobody could take its instants \
+                         over"
+                            .into(),
+                    );
+                }
+                if *max_lateness == Some(Duration::ZERO) {
+                    refusals.push(
+                        "its max_lateness is 0, which would let no instant run: each is run a little after it".into(),
+                    );
+                }
+            }
             When::OnDemand if self.on_leader => {
                 refusals.push("a job on demand runs where it is asked for, so it cannot be on the leader".into());
             }

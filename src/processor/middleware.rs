@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::event::{Entry, Event, EventId};
@@ -71,6 +72,8 @@ pub struct Unit {
     is_batch: bool,
     is_called: bool,
     is_unreadable: bool,
+    /// Whether its time runs: a handler's timeout counts that alone.
+    timed: watch::Sender<bool>,
 }
 
 impl Unit {
@@ -79,7 +82,8 @@ impl Unit {
         let ids = entries.iter().map(|entry| entry.id).collect();
         let event = |Entry { id, fields }| Event { id, fields, partition, stream: stream.clone() };
         let events = entries.into_iter().map(event).collect();
-        Self { context, events, ids, removed: Vec::new(), is_batch, is_called: false, is_unreadable: false }
+        let (removed, timed) = (Vec::new(), watch::Sender::new(true));
+        Self { context, events, ids, removed, is_batch, is_called: false, is_unreadable: false, timed }
     }
 
     /// Where and as what it is handled.
@@ -148,6 +152,16 @@ impl Unit {
     /// Notes that an event of it was no record.
     pub(crate) fn set_unreadable(&mut self) {
         self.is_unreadable = true;
+    }
+
+    /// Has its time run, or stand still while something is waited for that is not its handling.
+    pub(crate) fn set_timed(&self, runs: bool) {
+        self.timed.send_replace(runs);
+    }
+
+    /// Whether its time runs, now and later.
+    pub(crate) fn timed(&self) -> watch::Receiver<bool> {
+        self.timed.subscribe()
     }
 
     /// The entries as the function should see them.

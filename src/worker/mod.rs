@@ -6,20 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::stage::Ground;
-use crate::broker::Group;
 use crate::clock::{self, ServerClock};
-use crate::error::{Doing, Failure};
-use crate::executor::tracked::Tracked;
-use crate::executor::{Appetite, Executor, Halt, Surroundings};
-use crate::processor::{Chain, Manner, ProcessorSpec};
+use crate::error::Failure;
+use crate::executor::{Halt, Surroundings};
+use crate::processor::ProcessorSpec;
 use crate::runner::Stage;
-use crate::runs::recorder::{CrashWatch, Recorder};
-use crate::settings::TaskLogPolicy;
+use crate::runs::recorder::CrashWatch;
 use crate::stream::current::{self, Handle};
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
@@ -31,6 +28,7 @@ mod embed;
 mod face;
 pub(crate) mod jobs;
 mod leader;
+mod ready;
 pub(crate) mod replay;
 mod retention;
 #[cfg(feature = "http")]
@@ -40,11 +38,10 @@ pub(crate) mod serve;
 mod shutdown;
 mod traces;
 
-use about::{About, announce};
-use face::Face;
 use jobs::Jobs;
-use jobs::run::{LastFired, Runs};
+use jobs::run::{JobTimes, Runs};
 use leader::Leader;
+use ready::Ready;
 
 pub(crate) use crate::runner::worker_name;
 pub(crate) use check::check;
@@ -117,58 +114,24 @@ impl Worker {
     async fn run_here(self, switches: Switches) -> Result<(), Failure> {
         let settings = self.handle.settings();
         check(&self.app, settings)?;
-        let policy = settings.task_log_policy;
-        let stores = match policy {
-            TaskLogPolicy::Off => None,
-            _ => Some(self.app.stores().await?),
+        // Safe to drop: of what was begun, only the name in the roster is left.
+        let ready = tokio::select! {
+            biased;
+            ready = self.get_ready(&switches) => ready.map(Some),
+            () = switches.drain.cancelled() => Ok(None),
         };
-        let processors = self.chosen()?;
-        let keeping = self.app.keeping(settings)?;
-        if let Some(keeping) = &keeping {
-            keeping.warn_unless_captured();
-        }
-        let states = Arc::new(self.app.make_states().await?);
-        let (reports, mut halts) = mpsc::unbounded_channel();
-        let (job_halts, mut halting_jobs) = mpsc::unbounded_channel();
-        let names = processors.iter().map(|spec| spec.name.clone()).collect();
-        let fired = LastFired::default();
-        let mut face = Face::open(settings, &self.gate).await?;
-        let about = About::of(&self.app, names, fired.clone(), face.url());
-        let server_clock = self.join(&about).await?;
-        let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
-        recorder.found_at(face.url());
-        let mut writes = Tasks::behind(&self.gate);
-        writes.start(writing);
-        let around = Surroundings {
-            handle: self.handle.clone(),
-            states,
-            worker: self.name.clone(),
-            appetite: Arc::new(Appetite::new(settings.prefetch_bytes)),
-            suspects: Arc::new(Semaphore::new(1)),
-            gate: self.gate.clone(),
-            witness: self.witness.clone(),
-            recorder,
-            keeping,
-            reports,
-            drain: switches.drain.clone(),
-            abort: switches.abort.clone(),
+        let ready = match ready {
+            Ok(Some(ready)) => ready,
+            not_started => {
+                self.depart().await;
+                tracing::info!(worker = %self.name, "the worker ends before it has started");
+                return not_started.map(drop);
+            }
         };
-        // All are declared before any is run: what one trims must wait for the others' registration.
-        let mut executors = Vec::new();
-        for stream in &self.app.streams {
-            self.handle.outlet(stream).await?;
-        }
-        for spec in processors {
-            executors.push(self.prepare(tracked(spec, &around, &job_halts), &around).await?);
-        }
-        let users = executors.len();
-        if let Some(stores) = &stores {
-            // Nobody watches what is runnel's own.
-            let around = Surroundings { witness: Witness::default(), ..around.clone() };
-            executors.push(self.prepare(Arc::new(run_log::projector(stores.clone(), settings)), &around).await?);
-        }
-        tracing::info!(worker = %self.name, app = self.app.name(), processors = users, jobs = self.app.jobs.len(),
-            "the worker starts");
+        let Ready { mut face, around, executors, stores, server_clock, times, announcing, mut writes, .. } = ready;
+        let Ready { mut halts, job_halts, mut halting_jobs, .. } = ready;
+        let processors = executors.len() - usize::from(stores.is_some());
+        tracing::info!(worker = %self.name, app = self.app.name(), processors, jobs = self.app.jobs.len(), "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
         if stores.is_some() {
@@ -176,7 +139,7 @@ impl Worker {
             face.retries(&self.app, stage, &self.gate).into_iter().for_each(|desk| _ = tasks.start(desk));
         }
         let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
-        let jobs = self.jobs(&around, server_clock, fired, job_halts, parallel);
+        let jobs = self.jobs(&around, server_clock, times, job_halts, parallel);
         let mut watching = Tasks::behind(&self.gate);
         watching.start(traces::watch(self.app.clone(), settings.job_work_dir.as_str().into()));
         if let Some(stores) = stores {
@@ -190,9 +153,6 @@ impl Worker {
             watching.start(keeping.tend(around.recorder.clock().clone()));
         }
         tasks.start(jobs.run());
-        let mut announcing = Tasks::behind(&self.gate);
-        announcing.start(announce(self.handle.clone(), self.name.clone(), about));
-
         let mut beside = Tasks::behind(&self.gate);
         for make in &self.app.beside {
             beside.start(company(make(), self.handle.clone()));
@@ -231,11 +191,7 @@ impl Worker {
             keeping.flush(GOODBYE).await;
         }
         face.close().await;
-        // Safe to drop: who is not told will notice.
-        tokio::select! {
-            _ = self.handle.broker().depart(&self.name) => {}
-            () = clock::sleep(GOODBYE) => {}
-        }
+        self.depart().await;
         tracing::info!(worker = %self.name, "the worker has drained");
         if let Some(panic) = defect {
             std::panic::resume_unwind(panic);
@@ -257,14 +213,13 @@ impl Worker {
         })
     }
 
-    /// Joins the fleet. Answers what time it is there.
-    async fn join(&self, about: &About) -> Result<ServerClock, Failure> {
-        let (broker, ttl) = (self.handle.broker(), self.handle.settings().default_lock_expiry);
-        let doing = || format!("join the fleet of app `{}`", self.app.name());
-        broker.enroll(&self.name, ttl, &self.app.version).await.doing(doing)?;
-        let asked = clock::now();
-        let server = broker.announce(&self.name, ttl, &about.text()).await.doing(doing)?;
-        Ok(ServerClock::heard(asked, clock::now(), server))
+    /// Leaves the roster.
+    async fn depart(&self) {
+        // Safe to drop: who is not told will notice.
+        tokio::select! {
+            _ = self.handle.broker().depart(&self.name) => {}
+            () = clock::sleep(GOODBYE) => {}
+        }
     }
 
     /// The jobs, with the bids that let them act for the fleet.
@@ -272,7 +227,7 @@ impl Worker {
         &self,
         around: &Surroundings,
         clock: ServerClock,
-        fired: LastFired,
+        times: JobTimes,
         halts: mpsc::UnboundedSender<String>,
         parallel: bool,
     ) -> Jobs {
@@ -291,7 +246,7 @@ impl Worker {
             witness: self.witness.clone(),
             clock,
             leadership,
-            fired,
+            times,
             recorder: around.recorder.clone(),
             keeping: around.keeping.clone(),
             run_ids: self.app.run_ids.clone(),
@@ -327,29 +282,6 @@ impl Worker {
             })
             .collect()
     }
-
-    async fn prepare(&self, spec: Arc<ProcessorSpec>, around: &Surroundings) -> Result<Executor, Failure> {
-        let manner: Manner = spec.under(self.handle.settings());
-        let outlet = self.handle.outlet(&spec.stream).await?;
-        let group = Group { stream: outlet.stream().clone(), processor: spec.name.as_str().into() };
-        let doing = || format!("register processor `{}` with stream `{}`", spec.name, spec.stream.name);
-        self.handle.broker().register(&group).await.doing(doing)?;
-        Ok(Executor::new(spec, manner, group, around.clone()))
-    }
-}
-
-/// Units that are runs of their own are written down around everything else.
-fn tracked(
-    spec: Arc<ProcessorSpec>,
-    around: &Surroundings,
-    halts: &mpsc::UnboundedSender<String>,
-) -> Arc<ProcessorSpec> {
-    if !spec.tracks_units() {
-        return spec;
-    }
-    let tracked = Tracked { recorder: around.recorder.clone(), halts: halts.clone() };
-    let middleware = Chain::default().with(tracked).around(&spec.middleware);
-    Arc::new(ProcessorSpec { middleware, ..(*spec).clone() })
 }
 
 /// What the app wants beside its worker; its end is nobody's end but its own.

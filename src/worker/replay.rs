@@ -86,17 +86,16 @@ pub(crate) async fn replay(app: &App, handle: &Handle, replay: &Replay) -> Resul
 
     let outcome = async {
         place(broker, &group, replay.from, &ends).await?;
-        run(app, handle, spec, &group, ends.clone()).await
+        let handled = run(app, handle, spec, &group, ends.clone()).await?;
+        Ok((handled, places(broker, &group, &ends).await?))
     };
-    let outcome = outcome.await;
-    let handled = match outcome {
-        Ok(handled) => handled,
+    let (handled, places) = match outcome.await {
+        Ok(ended) => ended,
         Err(failure) => {
             let _ = broker.forget(&group).await;
             return Err(failure);
         }
     };
-    let places = places(broker, &group, &ends).await?;
     let is_kept = replay.keep || !forget(broker, &group).await?;
     Ok(Replayed { stream: group.stream.name.clone(), handled, places, is_kept })
 }

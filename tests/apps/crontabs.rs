@@ -171,6 +171,21 @@ async fn an_instant_that_is_too_late_is_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instant_that_becomes_too_late_behind_slow_runs_of_earlier_ones_is_not_run() {
+    let most = Duration::from_secs(600);
+    let mut app = App::bare("shop");
+    app.crontab("* * * * *", async || takes(Duration::from_secs(480)).await)
+        .name("slow")
+        .missed(Missed::All(10))
+        .max_lateness(most);
+    let shop = TestApp::at("2026-01-01T11:59:30Z", app).await;
+    shop.advance_to("2026-01-01T13:30:00Z").await;
+
+    let late: Vec<_> = shop.fired("slow").iter().map(|run| run.started - run.instant.unwrap()).collect();
+    assert!(late.len() > 8 && late.iter().all(|late| late.to_std().unwrap() <= most), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crontab_of_each_worker_fires_on_each() {
     let mut app = App::bare("shop").setting("timezone", "Asia/Kolkata");
     app.crontab("0 6 * * *", async || ()).name("morning");

@@ -1,6 +1,11 @@
 //! What is refused before anything starts, and in which words.
 
+use runnel::Failure;
+use runnel::broker::memory::{Fault, Faults, Operation};
 use runnel::prelude::*;
+use runnel::testing::TestApp;
+
+use crate::shop::SECOND;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Order {
@@ -125,6 +130,7 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
     app.crontab("61 * * * *", async || ()).name("no_minute");
     app.crontab("* * * * *", async || ()).name("nowhere").timezone("Europe/Londn");
     app.crontab("* * * * *", async || ()).name("alone").delivery(runnel::Delivery::AtLeastOnce);
+    app.crontab("* * * * *", async || ()).name("punctual").max_lateness(Duration::ZERO);
     app.task(async || ()).name("a:b");
     app.task(async || ()).name("jittery").jitter(ms(1));
     app.task(async || ()).name("twice");
@@ -144,11 +150,80 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
         "Europe/London",
         "crontab `alone`",
         "delivery at least once is for crontabs on the leader",
+        "crontab `punctual`",
+        "its max_lateness is 0",
         "`a:b` cannot be the name of a job",
         "`jitter` is for timers",
         "a processor and a task are both named `twice`",
     ] {
         assert!(told.contains(part), "{part}\nin\n{told}");
     }
-    assert!(told.starts_with("9 things are wrong"), "{told}");
+    assert!(told.starts_with("10 things are wrong"), "{told}");
+}
+
+#[tokio::test]
+async fn a_job_on_demand_without_a_proper_name_is_not_run_in_the_folders_of_others() {
+    let place = tempfile::tempdir().unwrap();
+    let folders = place.path().join("jobs");
+    std::fs::create_dir_all(folders.join("ingest")).unwrap();
+
+    for name in ["", ".."] {
+        let mut app = App::bare("shop").redis("memory://");
+        app.on_demand(async || ()).name(name).run_from_clean_folder();
+        let refused = app.job_named(name).work_dir(&folders).run(()).await.unwrap_err();
+        assert!(matches!(&refused, Failure::Invalid(why) if why.contains("name")), "{refused}");
+    }
+
+    assert!(folders.join("ingest").exists());
+}
+
+/// An app with a task, whose only worker meets this when it starts.
+async fn starting(trouble: impl Fn(&runnel::testing::TestWorker)) -> TestApp {
+    let mut app = App::bare("shop");
+    app.task(async || ()).name("warm_up");
+    let mut shop = TestApp::without_workers(app).await;
+    trouble(shop.add_worker("worker-1").await);
+    shop
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_while_a_worker_starts_is_asked_for_again() {
+    for operation in [Operation::Enroll, Operation::Tell, Operation::Look] {
+        let shop = starting(|worker| worker.link().next_fault(operation, Fault::LostReply)).await;
+
+        shop.advance(10 * SECOND).await;
+
+        assert_eq!(shop.fired("warm_up").len(), 1, "{operation:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_goes_away_while_a_worker_starts_is_waited_for_within_reason() {
+    let nobody_answers = || Faults { lost_requests: 1.0, ..Faults::default() };
+    let mut shop = starting(|worker| worker.link().set_faults(nobody_answers())).await;
+    shop.advance(20 * SECOND).await;
+    assert!(!shop.worker("worker-1").has_ended());
+    shop.worker("worker-1").link().set_faults(Faults::default());
+    shop.advance(10 * SECOND).await;
+    assert_eq!(shop.fired("warm_up").len(), 1);
+
+    let mut shop = starting(|worker| worker.link().set_faults(nobody_answers())).await;
+    shop.advance(60 * SECOND).await;
+    assert!(shop.worker("worker-1").has_ended());
+    let failure = shop.worker("worker-1").ended().await.unwrap_err();
+    assert!(matches!(&failure, Failure::Broker { doing, .. } if doing.contains("join the fleet")), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_waits_for_its_states_can_be_told_to_drain() {
+    let mut app = App::bare("shop").state_with(async |_| std::future::pending::<Result<Pool>>().await);
+    app.task(async |_: State<Pool>| ()).name("warm_up");
+    let mut shop = TestApp::start(app).await;
+    shop.advance(SECOND).await;
+
+    shop.worker("worker-1").tell_to_drain();
+    shop.advance(SECOND).await;
+
+    assert!(shop.worker("worker-1").has_ended());
+    shop.worker("worker-1").ended().await.unwrap();
 }

@@ -10,7 +10,7 @@ use runnel::prelude::*;
 use runnel::runs::{
     Action, MemoryStore, Status, StoreError, StoreSummary, Stores, TaskLogEvent, TaskLogQuery, TaskLogRepo,
 };
-use runnel::testing::{TestApp, takes};
+use runnel::testing::{TestApp, What, takes};
 use runnel::{Failure, Track, async_trait};
 
 use crate::run_logs::{actions, lines};
@@ -319,6 +319,31 @@ async fn an_event_whose_begin_cannot_be_written_waits_and_is_not_given_up() {
     eventually(&shop, "it is handled", |shop| shop.settled("one").len() == 1).await;
 
     assert!(shop.failed("one").is_empty() && shop.ignored("one").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_which_a_begin_or_an_end_is_written_is_not_that_of_the_event() {
+    let mut app = App::bare("shop");
+    let orders = orders();
+    app.processor(&orders, async |_: Order| takes(900 * MS).await)
+        .name("one")
+        .track(Track::Event)
+        .timeout(SECOND)
+        .exception_policy(ExceptionPolicy::Ignore);
+    let mut shop = TestApp::at(START, app).await;
+    shop.advance(SECOND).await;
+
+    refuse(&mut shop, 20);
+    shop.send(&orders, order("a", 1)).await;
+    eventually(&shop, "it is handled", |shop| shop.settled("one").len() == 1).await;
+    shop.send(&orders, order("a", 2)).await;
+    let starts = |shop: &TestApp| shop.seen().iter().filter(|seen| matches!(seen.what, What::Started { .. })).count();
+    eventually(&shop, "it starts", |shop| starts(shop) == 2).await;
+    shop.advance(500 * MS).await;
+    shop.worker("worker-1").link().next_fault(Operation::Run, Fault::LostReply);
+    eventually(&shop, "it is handled", |shop| shop.settled("one").len() == 2).await;
+
+    assert_eq!((shop.failed("one"), shop.ignored("one")), (Vec::new(), Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use runnel::broker::memory::{Fault, Operation};
 use runnel::prelude::*;
 use runnel::runs::Ended;
 use runnel::testing::{TestApp, takes};
@@ -133,4 +134,23 @@ async fn a_halting_task_ends_one_leader_and_not_the_whole_fleet() {
     let name = shop.fired("migrate")[0].worker.to_string();
     let failure = shop.worker(&name).ended().await.unwrap_err().to_string();
     assert!(failure.contains("task `migrate`") && failure.contains("jobs resume migrate"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_fails_while_its_worker_drains_is_stopped_for_the_others_too() {
+    let mut app = App::bare("shop");
+    let fails = async || {
+        takes(5 * SECOND).await;
+        Err::<(), _>(runnel::Error::from("no disk"))
+    };
+    app.task(fails).name("migrate").on_leader().exception_policy(ExceptionPolicy::Quarantine);
+    let mut shop = TestApp::at(START, app).await;
+    eventually(&shop, "it starts", |shop| shop.fired("migrate").len() == 1).await;
+
+    shop.worker("worker-1").link().next_fault(Operation::StopJob, Fault::Refused("LOADING"));
+    shop.worker("worker-1").drain().await.unwrap();
+    shop.add_worker("worker-2").await;
+    shop.advance(60 * SECOND).await;
+
+    assert_eq!(started(&shop, "migrate").len(), 1);
 }

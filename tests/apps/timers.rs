@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use runnel::broker::Broker;
 use runnel::prelude::*;
 use runnel::runs::{Cut, Ended};
 use runnel::testing::{TestApp, takes};
@@ -207,4 +208,19 @@ async fn a_job_sends_to_the_app_it_runs_in_also_from_a_task_of_its_own() {
     shop.until_idle().await;
 
     assert_eq!(shop.settled("reader").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_says_where_the_grids_of_its_own_timers_begin() {
+    let mut app = App::bare("shop");
+    app.timer(10 * SECOND, async || ()).name("ping");
+    app.timer(10 * SECOND, async || ()).name("fleet").on_leader();
+    let shop = TestApp::at("2026-01-01T00:00:00Z", app).await;
+
+    shop.advance(11 * SECOND).await;
+
+    let workers = shop.memory().connect().workers().await.unwrap();
+    let about: serde_json::Value = serde_json::from_str(&workers[0].about).unwrap();
+    let first = shop.fired("ping")[0].instant.unwrap().timestamp_millis();
+    assert_eq!(about["timers"], serde_json::json!({ "ping": first - 10_000 }));
 }

@@ -40,6 +40,10 @@ impl Calendar {
             Delivery::AtLeastOnce => ClaimKind::Open,
         }
     }
+
+    fn is_too_late(&self, instant: UnixMs, now: UnixMs) -> bool {
+        self.max_lateness.is_some_and(|most| Duration::from_millis(now.saturating_sub(instant)) > most)
+    }
 }
 
 /// The term is over, or the worker drains.
@@ -113,6 +117,12 @@ impl Stage {
                 // Stopped in the middle of what is caught up with: the rest is looked at when it is resumed.
                 if !self.stops.allows(&self.job.name) {
                     break;
+                }
+                // It was not when they were looked at, but those before it took their time.
+                if calendar.is_too_late(instant, self.runs.clock.now()) {
+                    tracing::info!(job = %self.job.name, instant, "this instant is too late by now, and is skipped");
+                    last = instant;
+                    continue;
                 }
                 if let Err(over) = self.fires(calendar, instant, term).await {
                     return over;

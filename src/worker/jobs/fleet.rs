@@ -19,7 +19,8 @@ use super::Stage;
 /// The pauses between questions that are not answered.
 const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// A claim that was sent before the worker drained is waited for so long: what it got would be lost otherwise.
+/// What was asked before the worker drained is waited for so long: an instant that was claimed, or a stop that the others
+/// are to hear of, would be lost otherwise.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What became of a claim.
@@ -63,6 +64,19 @@ impl Stage {
         }
     }
 
+    /// Waits until the worker has been draining for so long, or drops what runs.
+    async fn drained_for(&self, time: Duration) {
+        let drained = async {
+            self.runs.drain.cancelled().await;
+            clock::sleep(time).await;
+        };
+        // Both are safe to drop: they only wait.
+        tokio::select! {
+            () = drained => {}
+            () = self.runs.abort.cancelled() => {}
+        }
+    }
+
     fn claim_of(&self, instant: UnixMs, kind: ClaimKind, term: Term) -> Claim {
         Claim { worker: self.runs.worker.clone(), term, job: self.job.name.as_str().into(), instant, kind }
     }
@@ -71,15 +85,10 @@ impl Stage {
     pub(super) async fn claim(&self, instant: UnixMs, kind: ClaimKind, term: Term) -> Got {
         let claim = self.claim_of(instant, kind, term);
         let broker = self.runs.handle.broker();
-        let drained = async {
-            self.runs.drain.cancelled().await;
-            clock::sleep(PATIENCE).await;
-        };
-        // All are safe to drop: they only wait.
+        // Both are safe to drop: they only wait.
         let end = async {
             tokio::select! {
-                () = drained => {}
-                () = self.runs.abort.cancelled() => {}
+                () = self.drained_for(PATIENCE) => {}
                 () = self.runs.leadership.distrusted(term) => {}
             }
         };
@@ -106,15 +115,10 @@ impl Stage {
         let claim = self.claim_of(instant, ClaimKind::Open, term);
         let broker = self.runs.handle.broker();
         let is_ours = AtomicBool::new(true);
-        let drained = async {
-            self.runs.drain.cancelled().await;
-            clock::sleep(self.runs.handle.settings().default_grace_period).await;
-        };
-        // All are safe to drop: they only wait.
+        // Both are safe to drop: they only wait.
         let end = async {
             tokio::select! {
-                () = drained => {}
-                () = self.runs.abort.cancelled() => {}
+                () = self.drained_for(self.runs.handle.settings().default_grace_period) => {}
                 () = self.runs.leadership.ends(term, &is_ours) => {}
             }
         };
@@ -192,7 +196,7 @@ impl Stage {
     async fn stop(&self, ended: &Ended) {
         let (broker, name, error) = (self.runs.handle.broker(), &self.job.name, ended.to_string());
         tracing::error!(job = %name, %error, "the job is stopped on all workers, until `jobs resume {name}`");
-        let told = self.asks(self.runs.drain.cancelled(), "stop a job", || self.stops.stop(&**broker, name, &error));
+        let told = self.asks(self.drained_for(PATIENCE), "stop a job", || self.stops.stop(&**broker, name, &error));
         if told.await.is_none() {
             tracing::warn!(job = %name, "the other workers could not be told that this job is stopped");
         }

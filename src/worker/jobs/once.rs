@@ -22,7 +22,7 @@ use crate::worker::leader::Leadership;
 use crate::worker::shutdown::obey_signals;
 use crate::worker::{GOODBYE, Switches, check, worker_name};
 
-use super::run::{LastFired, Occasion, Runs};
+use super::run::{JobTimes, Occasion, Runs};
 
 /// A run that somebody has asked for.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub(crate) async fn run_once(
         halts: mpsc::unbounded_channel().0,
         parallel,
         leadership: Leadership::nobody(),
-        fired: LastFired::default(),
+        times: JobTimes::default(),
         drain: switches.drain,
         abort: switches.abort,
         handle,

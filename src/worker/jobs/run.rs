@@ -38,7 +38,7 @@ pub(crate) struct Runs {
     pub(crate) witness: Witness,
     pub(crate) clock: ServerClock,
     pub(crate) leadership: Leadership,
-    pub(crate) fired: LastFired,
+    pub(crate) times: JobTimes,
     pub(crate) recorder: Recorder,
     /// Where output goes, if it is kept.
     pub(crate) keeping: Option<Keeping>,
@@ -53,20 +53,33 @@ pub(crate) struct Runs {
     pub(crate) abort: CancellationToken,
 }
 
-/// When each job was last started here, by the server's clock.
+/// What only this worker can say of its jobs, by the server's clock.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LastFired(Arc<Mutex<BTreeMap<String, UnixMs>>>);
+pub(crate) struct JobTimes(Arc<Mutex<Times>>);
 
-impl LastFired {
-    fn note(&self, job: &str, at: UnixMs) {
-        let mut all = self.0.lock().expect("no code panics while it holds this lock");
-        match all.get_mut(job) {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Times {
+    /// When each job was last started here.
+    pub(crate) started: BTreeMap<String, UnixMs>,
+    /// Where the grid of each timer begins that every worker has for itself.
+    pub(crate) grids: BTreeMap<String, UnixMs>,
+}
+
+impl JobTimes {
+    fn started(&self, job: &str, at: UnixMs) {
+        let mut times = self.0.lock().expect("no code panics while it holds this lock");
+        match times.started.get_mut(job) {
             Some(last) => *last = at,
-            None => drop(all.insert(job.to_owned(), at)),
+            None => drop(times.started.insert(job.to_owned(), at)),
         }
     }
 
-    pub(crate) fn all(&self) -> BTreeMap<String, UnixMs> {
+    pub(super) fn grid_begins(&self, job: &str, at: UnixMs) {
+        let mut times = self.0.lock().expect("no code panics while it holds this lock");
+        times.grids.insert(job.to_owned(), at);
+    }
+
+    pub(crate) fn all(&self) -> Times {
         self.0.lock().expect("no code panics while it holds this lock").clone()
     }
 }
@@ -187,7 +200,7 @@ impl Runs {
 
     /// A run is about to start.
     async fn before(&self, run: &RunContext) {
-        self.fired.note(run.task_name(), run.0.started);
+        self.times.started(run.task_name(), run.0.started);
         tracing::debug!(kind = %run.kind(), instant = ?run.instant(), term = run.term(), "a run starts");
         self.witness.fired(|| Fired::of(run, None));
     }

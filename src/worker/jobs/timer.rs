@@ -56,8 +56,8 @@ impl Every {
     fn after(&self, grid: &Schedule, last: UnixMs, now: UnixMs) -> Option<Tick> {
         let from = match self.overlap {
             // A tick is due when its jitter is over: those within one jitter may still be to come.
-            Overlap::Skip | Overlap::Allow => now.saturating_sub(ms(self.jitter) + 1),
-            Overlap::Queue => now.saturating_sub(BACKLOG * self.step()),
+            Overlap::Skip | Overlap::Allow => now.saturating_sub(ms(self.jitter).saturating_add(1)),
+            Overlap::Queue => now.saturating_sub(self.step().saturating_mul(BACKLOG)),
         };
         let mut instant = grid.next_after(last.max(from))?;
         loop {
@@ -83,6 +83,7 @@ fn by_chance(most: Duration) -> u64 {
 pub(super) async fn on_worker(stage: Stage, every: Every) {
     let (began, origin) = (clock::now(), stage.runs.clock.now());
     let grid = every.grid(origin);
+    stage.runs.times.grid_begins(&stage.job.name, origin);
     let mut company = Company::of(&stage);
     let mut last = origin;
     let now = || origin.saturating_add(ms(clock::now().since(began)));
@@ -222,6 +223,15 @@ mod tests {
         let late = after(queue, 5_000, 3_600_500);
 
         assert_eq!((late.instant, late.skipped), (ORIGIN + 2_601_000, 2_595), "the newest thousand are kept");
+    }
+
+    #[test]
+    fn an_interval_beyond_all_time_has_ticks_that_never_come() {
+        for overlap in [Overlap::Skip, Overlap::Queue, Overlap::Allow] {
+            let never = Every { interval: Duration::MAX, jitter: Duration::MAX, overlap };
+
+            assert_eq!(after(never, 0, 5_000).at, UnixMs::MAX);
+        }
     }
 
     #[test]
