@@ -52,7 +52,7 @@ pub mod jobs {
     /// Visible.
     #[runnel::job(tag = "nights")]
     pub async fn r#match(night: super::Night) {
-        drop(night);
+        let _ = night.day;
     }
 }
 
