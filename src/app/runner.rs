@@ -341,6 +341,7 @@ impl<I> Runner<I> {
                 let (presence, clock) = Presence::announce(&handle, &worker).await?;
                 let policy = handle.settings().task_log_policy;
                 let (recorder, writing) = Recorder::new(handle.clone(), clock, worker.clone(), policy);
+                recorder.heard(presence.alive());
                 let mut writes = Tasks::behind(&Gate::default());
                 writes.start(writing);
                 (Arc::new(recorder), run_logs, Some((presence, writes)))
@@ -348,7 +349,10 @@ impl<I> Runner<I> {
         };
         let work_dir = self.work_dir.clone().unwrap_or_else(|| handle.settings().job_work_dir.as_str().into());
         let (drain, abort) = (self.drain.clone(), self.abort.clone());
-        let ground = Ground { handle, states, worker, journal, run_logs, drain, abort, halts: None };
+        // What is not written down is not resumed either.
+        let is_recorded = handle.settings().task_log_policy != TaskLogPolicy::Off;
+        let alive = around.as_ref().filter(|_| is_recorded).map(|(presence, _)| presence.alive());
+        let ground = Ground { handle, states, worker, journal, run_logs, drain, abort, alive, halts: None };
         let stage = Stage {
             is_current: !direct,
             has_stream: !direct,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Failure;
 use crate::processor::extract::States;
 use crate::runner::{LOG_PERIOD, Stage, identities};
-use crate::runs::recorder::Journal;
+use crate::runs::recorder::{Alive, Journal};
 use crate::runs::{Observers, RunLogStore};
 use crate::stream::current::Handle;
 
@@ -23,13 +23,14 @@ pub(crate) struct Ground {
     pub(crate) run_logs: Option<Arc<dyn RunLogStore>>,
     pub(crate) drain: CancellationToken,
     pub(crate) abort: CancellationToken,
+    pub(crate) alive: Option<Alive>,
     pub(crate) halts: Option<mpsc::UnboundedSender<String>>,
 }
 
 impl App {
     /// Where jobs on demand of this app are run, on that ground.
     pub(crate) fn stage(&self, ground: Ground) -> Result<Stage, Failure> {
-        let Ground { handle, states, worker, journal, run_logs, drain, abort, halts } = ground;
+        let Ground { handle, states, worker, journal, run_logs, drain, abort, alive, halts } = ground;
         Ok(Stage {
             is_current: true,
             states,
@@ -46,6 +47,7 @@ impl App {
             code: identities(self.name(), &self.version),
             drain,
             abort,
+            alive,
             halts,
             handle,
         })
@@ -56,19 +58,22 @@ impl App {
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use async_trait::async_trait;
     use futures::future::BoxFuture;
     use serde_json::Map;
-    use tokio::sync::oneshot;
+    use tokio::sync::{Notify, oneshot};
 
     use super::*;
+    use crate::broker::Broker;
     use crate::broker::memory::Memory;
     use crate::clock::{self, ServerClock};
     use crate::job::JobSection;
-    use crate::runs::recorder::{Beginning, Page, Recorder, Refused};
+    use crate::runs::recorder::{Announcing, Beginning, Page, Recorder, Refused};
     use crate::runs::{Ended, RunLog, Status};
     use crate::settings::{Settings, TaskLogPolicy};
+    use crate::tasks::{Gate, Tasks};
 
     /// A journal in which something else happens before anything begins.
     struct Meanwhile {
@@ -110,6 +115,7 @@ mod tests {
             run_logs: None,
             drain: CancellationToken::new(),
             abort: CancellationToken::new(),
+            alive: None,
             halts: None,
         };
         app.stage(ground).unwrap()
@@ -146,5 +152,56 @@ mod tests {
         let past = crate::runner::Past { run_logs: None, stream: Some(&handle) };
         let log = past.run("ingest", &failed).await.unwrap().unwrap();
         assert_eq!((log.status, log.activation), (Status::Success, 2));
+    }
+
+    /// Tells when it is dropped.
+    struct Dropped(Arc<Notify>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_whose_worker_is_not_heard_of_is_cut_short_before_others_may_resume_it() {
+        let (mut app, cut) = (App::bare("shop"), Arc::new(Notify::new()));
+        let told = cut.clone();
+        let ingest = move || {
+            let until_dropped = Dropped(told.clone());
+            async move {
+                let _until_dropped = until_dropped;
+                std::future::pending::<()>().await;
+            }
+        };
+        app.on_demand(ingest).name("ingest");
+        let memory = Memory::new();
+        let (link, others) = (memory.connect(), memory.connect());
+        let handle = Handle::new("shop".into(), Arc::new(link.clone()), Settings::default()).unwrap();
+        let (announcing, _) = Announcing::begin(&handle, &"one".into(), String::new).await.unwrap();
+        let alive = Some(announcing.alive());
+        let mut beating = Tasks::behind(&Gate::default());
+        beating.start(announcing.run(None));
+        let stage = Stage { alive, ..stage(&app, &handle, "one", Arc::new(recorder(&handle, "one"))) };
+        let is_alive = async || others.workers().await.unwrap().iter().any(|worker| worker.name == "one");
+
+        let (job, section) = (app.jobs[0].clone(), JobSection::default());
+        let running = stage.run(&job, &section, Map::new());
+        let heard_of = async {
+            clock::sleep(Duration::from_secs(60)).await;
+            assert!(futures::poll!(std::pin::pin!(cut.notified())).is_pending(), "nothing ends it meanwhile");
+            link.cut();
+            cut.notified().await;
+            let was_alive = is_alive().await;
+            clock::sleep(Duration::from_secs(1)).await;
+            (was_alive, is_alive().await)
+        };
+        // Safe to drop: the test is over.
+        let (when_cut_short, soon_after) = tokio::select! {
+            report = running => panic!("its end is written where no store answers: {report:?}"),
+            seen = heard_of => seen,
+        };
+
+        assert!(when_cut_short && !soon_after, "{when_cut_short}, {soon_after}");
     }
 }

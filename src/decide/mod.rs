@@ -8,6 +8,7 @@ pub(crate) mod assignment;
 pub(crate) mod batch;
 pub(crate) mod caution;
 pub(crate) mod demand;
+pub(crate) mod heartbeat;
 pub(crate) mod lease;
 pub(crate) mod ownership;
 pub(crate) mod plan;

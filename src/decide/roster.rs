@@ -1,8 +1,8 @@
 //! Beats in; who is alive, and who may be declared dead, out.
 //!
 //! All times that concern others are the server's: only one clock says who is late. Our own clock is used for one
-//! question, whether *we* kept beating: after an outage of the store everybody looks dead to whoever comes back first,
-//! and if that one could declare them so, every partition would move twice. A wrong roster costs time, never safety.
+//! question, whether *we* kept beating: if one could declare others dead that comes back first from an outage, every
+//! partition would move twice. A wrong roster costs time, never safety.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::broker::{MemberEntry, Roll};
 use crate::clock::Instant;
 
 use super::assignment::Candidate;
+use super::heartbeat::Heartbeat;
 
 /// The members of a processor's group as one of them knows them.
 #[derive(Clone, Debug)]
@@ -20,12 +21,8 @@ pub(crate) struct Roster {
 
 #[derive(Clone, Debug)]
 struct Beat {
-    sent: Instant,
     roll: Roll,
-    /// Since then no two beats, and no answer to one, were further apart than half a ttl.
-    steady_since: Instant,
-    /// It was not steady before that: there was an outage. Otherwise it is when we joined.
-    after_outage: bool,
+    heartbeat: Heartbeat,
 }
 
 impl Roster {
@@ -36,13 +33,15 @@ impl Roster {
 
     /// A beat was answered.
     pub(crate) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) {
-        let (steady_since, after_outage) = match &self.last {
-            None => (received, false),
-            // The beats reached the store somewhere between sending and answer: this is the widest the gap can be.
-            Some(before) if received.since(before.sent) > self.ttl / 2 => (received, true),
-            Some(before) => (before.steady_since, before.after_outage),
+        let heartbeat = match &self.last {
+            None => Heartbeat::new(self.ttl, sent, received),
+            Some(before) => {
+                let mut heartbeat = before.heartbeat;
+                heartbeat.answered(sent, received);
+                heartbeat
+            }
         };
-        self.last = Some(Beat { sent, roll: roll.clone(), steady_since, after_outage });
+        self.last = Some(Beat { roll: roll.clone(), heartbeat });
     }
 
     /// Who was alive at the last beat, by name.
@@ -57,15 +56,9 @@ impl Roster {
         self.members().filter(|(_, alive)| !alive).map(|(member, _)| member.name.clone()).collect()
     }
 
-    /// Whether we may declare others dead: our own beats had no gap above half a ttl during the last ttl.
-    ///
-    /// A member that has just joined cannot show that. It waits for half a ttl of steady beats, in which everybody who
-    /// lives beats at least twice: enough that it does not declare a fleet dead that an outage has just let go of, and
-    /// less than it takes for the leases of a fleet to lapse that died as it joined.
+    /// Whether we may declare others dead.
     pub(crate) fn may_reap(&self, now: Instant) -> bool {
-        let Some(last) = &self.last else { return false };
-        let steady_for = if last.after_outage { self.ttl } else { self.ttl / 2 };
-        now.since(last.sent) <= self.ttl / 2 && now.since(last.steady_since) >= steady_for
+        self.last.as_ref().is_some_and(|last| last.heartbeat.may_declare_dead(now))
     }
 
     /// Those a plan made now must reckon with: the living, and the dead as long as we may not declare them so.
@@ -86,7 +79,8 @@ impl Roster {
     /// himself: else workers that crash sooner than they may reap would leave what the first of them owned to nobody.
     fn may_bury(&self, member: &MemberEntry, now: Instant) -> bool {
         let long = 2 * self.ttl.as_millis() as u64;
-        let is_long_dead = |last: &Beat| !last.after_outage && member.dead_after.saturating_add(long) <= last.roll.now;
+        let is_long_dead =
+            |last: &Beat| !last.heartbeat.is_after_outage() && member.dead_after.saturating_add(long) <= last.roll.now;
         self.may_reap(now) || self.last.as_ref().is_some_and(is_long_dead)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::broker::{MOST_FIELDS, Mark, NewLetter, StopKind};
 use crate::clock::{self, Instant};
 use crate::decide::verdict::{Verdict, verdict};
-use crate::error::{Error, Terminal};
+use crate::error::{Error, Terminal, panic_text};
 use crate::event::EventId;
 use crate::processor::dead_letter::Writer;
 use crate::processor::{Context, UnitError};
@@ -40,9 +40,7 @@ impl Fault {
 
     /// `who` did: "the processor".
     pub(super) fn panicked(who: &str, panic: Box<dyn std::any::Any + Send>) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
-        Self { error: format!("{who} panicked: {text}").into(), is_final: false }
+        Self { error: format!("{who} panicked: {}", panic_text(&*panic)).into(), is_final: false }
     }
 }
 

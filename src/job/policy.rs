@@ -1,9 +1,11 @@
 //! How often a job on demand is tried, and what its attempts wait for.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::panic_text;
 use crate::runs::AttemptLog;
 use crate::settings::show_duration;
 
@@ -69,7 +71,12 @@ impl RetryPolicy {
                 let seconds = multiplier * 2f64.powi(doubled);
                 Duration::try_from_secs_f64(seconds).unwrap_or(*max).clamp(*min, *max)
             }),
-            Self::Custom(decide) => decide(attempt),
+            // What panics decides nothing: the attempt was the last.
+            Self::Custom(decide) => catch_unwind(AssertUnwindSafe(|| decide(attempt))).unwrap_or_else(|panic| {
+                let panic = panic_text(&*panic);
+                tracing::error!(%panic, "the function that decides about retries panicked: no retry");
+                None
+            }),
         }
     }
 
@@ -144,6 +151,11 @@ mod tests {
         assert_eq!(waits(&RetryPolicy::None), [] as [u64; 0]);
         let endless = RetryPolicy::backoff(u32::MAX, 2, secs(1), secs(10));
         assert_eq!(endless.wait_after(100_000, &AttemptLog::new(1, Default::default())), Some(secs(10)));
+    }
+
+    #[test]
+    fn a_decision_that_panics_is_no_retry() {
+        assert_eq!(waits(&RetryPolicy::custom(|_| panic!("no idea"))), [] as [u64; 0]);
     }
 
     #[test]

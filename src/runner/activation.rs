@@ -18,7 +18,7 @@ use crate::error::chain;
 use crate::event::EventId;
 use crate::job::{JobSpec, Resolved};
 use crate::runs::output::{RunOutput, end_of};
-use crate::runs::recorder::{Beginning, End, Page, Refused};
+use crate::runs::recorder::{Alive, Beginning, End, Page, Refused};
 use crate::runs::{
     Action, AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work,
     WorkFacts,
@@ -288,8 +288,17 @@ impl<'a> Activation<'a> {
                 limit = over(timeout) => Cut::TimedOut(limit),
                 () = async { stage.drain.cancelled().await; clock::sleep(grace).await } => Cut::Drained,
                 () = stage.abort.cancelled() => Cut::Drained,
+                () = lapse(stage.alive.as_ref()) => Cut::Unheard,
             }
         })
+    }
+}
+
+/// Waits until others may resume what runs here.
+async fn lapse(alive: Option<&Alive>) {
+    match alive {
+        Some(alive) => alive.lapses().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,9 +6,9 @@ use futures::FutureExt;
 
 use super::activation::{Activation, status_of};
 use super::trace;
-use crate::error::{Error, Terminal, chain};
+use crate::error::{Error, Terminal, chain, panic_text};
 use crate::job::{JobParts, Resolved};
-use crate::runs::{AttemptLog, Cut, Ended, Inaction, RunContext, StepFailed, Work, panicked};
+use crate::runs::{AttemptLog, Cut, Ended, Inaction, RunContext, StepFailed, Work};
 use crate::stream::current;
 
 /// How an attempt ended.
@@ -65,7 +65,7 @@ async fn guarded(activation: &Activation<'_>, run: &RunContext) -> Result<(), Er
             false => future.await,
         }
     };
-    AssertUnwindSafe(called).catch_unwind().await.unwrap_or_else(|panic| Err(Panicked(panicked(&*panic)).into()))
+    AssertUnwindSafe(called).catch_unwind().await.unwrap_or_else(|panic| Err(Panicked(panic_text(&*panic)).into()))
 }
 
 impl Resolved {

@@ -20,7 +20,7 @@ use crate::job::{JobSection, JobSpec, Resolved, read_input};
 use crate::processor::extract::States;
 use crate::runs::ids::RunIds;
 use crate::runs::output::Keeping;
-use crate::runs::recorder::{Journal, Refused};
+use crate::runs::recorder::{Alive, Journal, Refused};
 use crate::runs::{CodeIdentity, Done, Input, Observers, RunId, RunLog, RunLogStore, Status, done_in};
 use crate::stream::current::Handle;
 
@@ -68,6 +68,8 @@ pub(crate) struct Stage {
     pub(crate) drain: CancellationToken,
     /// Cancelled: what runs is dropped.
     pub(crate) abort: CancellationToken,
+    /// How well we are heard of; none where nobody could resume what runs here.
+    pub(crate) alive: Option<Alive>,
     /// Why the worker that this is in must end, as a sentence; none outside of a worker.
     pub(crate) halts: Option<mpsc::UnboundedSender<String>>,
 }

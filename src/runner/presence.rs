@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{self, ServerClock};
+use crate::clock::{self, ServerClock, UnixMs};
 use crate::error::{Doing, Failure};
+use crate::runs::recorder::{Alive, Announcing};
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 
@@ -15,19 +16,24 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(crate) struct Presence {
     handle: Handle,
     worker: Arc<str>,
+    alive: Alive,
     beating: Tasks,
 }
 
 impl Presence {
     /// Announces it. Answers what time it is there as well.
     pub(crate) async fn announce(handle: &Handle, worker: &Arc<str>) -> Result<(Self, ServerClock), Failure> {
-        let (ttl, asked) = (handle.settings().default_lock_expiry, clock::now());
         let doing = || "say that a job runs here".to_owned();
-        let server = handle.broker().announce(worker, ttl, &about()).await.doing(doing)?;
-        let clock = ServerClock::heard(asked, clock::now(), server);
-        let mut beating = Tasks::behind(&Gate::default());
-        beating.start(beat(handle.clone(), worker.clone(), clock.clone(), ttl));
-        Ok((Self { handle: handle.clone(), worker: worker.clone(), beating }, clock))
+        let started = clock::wall();
+        let (announcing, clock) = Announcing::begin(handle, worker, move || about(started)).await.doing(doing)?;
+        let (alive, mut beating) = (announcing.alive(), Tasks::behind(&Gate::default()));
+        beating.start(announcing.run(Some(clock.clone())));
+        Ok((Self { handle: handle.clone(), worker: worker.clone(), alive, beating }, clock))
+    }
+
+    /// How well it is heard of.
+    pub(crate) fn alive(&self) -> Alive {
+        self.alive.clone()
     }
 
     /// It is gone, and nobody has to wait until that is noticed.
@@ -50,24 +56,13 @@ pub(crate) fn worker_name() -> Arc<str> {
     format!("{}-{}-{:04x}", host, std::process::id(), fastrand::u16(..)).into()
 }
 
-fn about() -> String {
+fn about(started: UnixMs) -> String {
     serde_json::json!({
         "host": rustix::system::uname().nodename().to_string_lossy(),
         "pid": std::process::id(),
         "runnel": env!("CARGO_PKG_VERSION"),
-        "started": clock::wall(),
+        "started": started,
         "processors": [],
     })
     .to_string()
-}
-
-async fn beat(handle: Handle, worker: Arc<str>, clock: ServerClock, ttl: Duration) {
-    loop {
-        clock::sleep(ttl / 4).await;
-        let asked = clock::now();
-        match handle.broker().announce(&worker, ttl, &about()).await {
-            Ok(server) => clock.correct(asked, clock::now(), server),
-            Err(error) => tracing::debug!(%worker, %error, "could not say that a job runs here"),
-        }
-    }
 }

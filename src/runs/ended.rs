@@ -30,6 +30,8 @@ pub enum Cut {
     Drained,
     /// Its worker no longer leads the fleet for which it ran.
     Deposed,
+    /// Nobody heard of its worker for so long that the run may be resumed elsewhere.
+    Unheard,
 }
 
 impl Ended {
@@ -73,6 +75,9 @@ impl fmt::Display for Cut {
             Self::TimedOut(limit) => write!(f, "it took longer than its timeout of {limit:?}"),
             Self::Drained => f.write_str("the worker was drained, and the grace period was over"),
             Self::Deposed => f.write_str("the worker leads the fleet no more"),
+            Self::Unheard => f.write_str(
+                "the store has not answered for so long that others take this worker for dead, and may resume the run",
+            ),
         }
     }
 }

@@ -45,4 +45,4 @@ pub use task_log::{TaskLog, TaskLogRows, TaskState};
 pub use tasks::TASK_LOG;
 pub(crate) use tasks::TASKS;
 pub use work::{Counter, Progress, RunObserver, StepFailed, Tally};
-pub(crate) use work::{Done, Input, Observers, Work, WorkFacts, done_in, input_parameter, panicked};
+pub(crate) use work::{Done, Input, Observers, Work, WorkFacts, done_in, input_parameter};

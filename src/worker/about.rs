@@ -1,10 +1,7 @@
-//! What a worker says of itself on status pages, again and again.
-
-use std::sync::Arc;
+//! What a worker says of itself on status pages.
 
 use crate::app::App;
 use crate::clock::{self, UnixMs};
-use crate::stream::current::Handle;
 
 use super::jobs::run::JobTimes;
 
@@ -40,16 +37,5 @@ impl About {
             "http": self.http,
         })
         .to_string()
-    }
-}
-
-/// Says that this worker is alive, until it is dropped.
-pub(super) async fn announce(handle: Handle, worker: Arc<str>, about: About) {
-    let ttl = handle.settings().default_lock_expiry;
-    loop {
-        clock::sleep(ttl / 4).await;
-        if let Err(error) = handle.broker().announce(&worker, ttl, &about.text()).await {
-            tracing::debug!(%worker, %error, "could not announce the worker");
-        }
     }
 }

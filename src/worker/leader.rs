@@ -1,7 +1,8 @@
 //! Who leads the fleet: bids for this worker, and tells its jobs whether they may act for all.
 //!
 //! A term is believed in for nine tenths of what the store grants, counted from when the bid was *sent*: neither a lost
-//! nor a slow answer makes it longer. What is claimed under a term is fenced in the store, whatever is believed here.
+//! nor a slow answer makes it longer. What runs under it has half of the last tenth to finish, so that nobody else runs
+//! the same at the same time. What is claimed under a term is fenced in the store, whatever is believed here.
 //! Every answer also corrects this worker's view of the server's clock.
 
 use std::sync::Arc;
@@ -118,8 +119,6 @@ pub(crate) struct Leader {
     broker: Arc<dyn Broker>,
     worker: Arc<str>,
     every: Duration,
-    /// What still runs when trust ends has so long to finish.
-    grace: Duration,
     clock: ServerClock,
     reign: watch::Sender<Option<Reign>>,
     /// Whom it was last said to follow.
@@ -132,12 +131,11 @@ impl Leader {
         broker: Arc<dyn Broker>,
         worker: Arc<str>,
         every: Duration,
-        grace: Duration,
         clock: ServerClock,
     ) -> (Self, Leadership) {
         let reign = watch::Sender::new(None);
         let leadership = Leadership(reign.subscribe());
-        (Self { broker, worker, every, grace, clock, reign, follows: None, in_trouble: false }, leadership)
+        (Self { broker, worker, every, clock, reign, follows: None, in_trouble: false }, leadership)
     }
 
     /// Bids until it is told that nothing of this worker acts for the fleet any more, then resigns.
@@ -182,7 +180,8 @@ impl Leader {
     fn leads(&mut self, sent: Instant, ttl: Duration, term: Term, generation: Generation) {
         self.answered();
         self.follows = None;
-        let mut lease = Lease::new(sent, ttl, self.grace);
+        // What runs for the fleet is over before another leader may begin it anew, also where this one is cut off.
+        let mut lease = Lease::new(sent, ttl, ttl / 20);
         let before = self.reign.borrow().clone().filter(|reign| reign.term == term);
         match before {
             Some(before) => {

@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::executor::{Halt, Surroundings};
 use crate::processor::ProcessorSpec;
 use crate::runner::Stage;
-use crate::runs::recorder::CrashWatch;
+use crate::runs::recorder::{Alive, CrashWatch};
 use crate::stream::current::{self, Handle};
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
@@ -129,13 +129,13 @@ impl Worker {
             }
         };
         let Ready { mut face, around, executors, stores, server_clock, times, announcing, mut writes, .. } = ready;
-        let Ready { mut halts, job_halts, mut halting_jobs, .. } = ready;
+        let Ready { mut halts, job_halts, mut halting_jobs, alive, .. } = ready;
         let processors = executors.len() - usize::from(stores.is_some());
         tracing::info!(worker = %self.name, app = self.app.name(), processors, jobs = self.app.jobs.len(), "the worker starts");
         let mut tasks = Tasks::behind(&self.gate);
         executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
         if stores.is_some() {
-            let stage = self.stage(&around, &job_halts).await?;
+            let stage = self.stage(&around, &alive, &job_halts).await?;
             face.retries(&self.app, stage, &self.gate).into_iter().for_each(|desk| _ = tasks.start(desk));
         }
         let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
@@ -145,7 +145,13 @@ impl Worker {
         if let Some(stores) = stores {
             let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
             let watch = CrashWatch::new(around.recorder.clone());
-            watching.start(crash_watch::watch(watch, jobs.runs.leadership.clone(), every, around.keeping.clone()));
+            watching.start(crash_watch::watch(
+                watch,
+                jobs.runs.leadership.clone(),
+                alive,
+                every,
+                around.keeping.clone(),
+            ));
             watching.start(retention::watch(stores, jobs.runs.clock.clone(), jobs.runs.leadership.clone()));
         }
         let keeping = around.keeping.clone();
@@ -163,20 +169,24 @@ impl Worker {
         let mut defect = None;
         while !tasks.is_empty() {
             // All are safe to drop: none loses what it waits for.
-            tokio::select! {
-                Some(ended) = tasks.next() => if let Err(error) = ended {
-                    tracing::error!(worker = %self.name, %error, "a part of this worker panicked: draining the others");
-                    defect = defect.or_else(|| error.try_into_panic().ok());
-                    switches.drain.cancel();
-                },
+            let ended = tokio::select! {
+                Some(ended) = tasks.next() => ended,
+                Some(ended) = watching.next() => ended,
                 Some(halt) = halts.recv() => {
                     halted.get_or_insert_with(|| sentence(&halt));
                     switches.drain.cancel();
+                    continue;
                 }
                 Some(halt) = halting_jobs.recv() => {
                     halted.get_or_insert(halt);
                     switches.drain.cancel();
+                    continue;
                 }
+            };
+            if let Err(error) = ended {
+                tracing::error!(worker = %self.name, %error, "a part of this worker panicked: draining the others");
+                defect = defect.or_else(|| error.try_into_panic().ok());
+                switches.drain.cancel();
             }
         }
         halted = halted.or_else(|| halts.try_recv().ok().map(|halt| sentence(&halt)));
@@ -200,7 +210,12 @@ impl Worker {
     }
 
     /// Where runs of jobs on demand are resumed in this worker.
-    async fn stage(&self, around: &Surroundings, halts: &mpsc::UnboundedSender<String>) -> Result<Stage, Failure> {
+    async fn stage(
+        &self,
+        around: &Surroundings,
+        alive: &Alive,
+        halts: &mpsc::UnboundedSender<String>,
+    ) -> Result<Stage, Failure> {
         self.app.stage(Ground {
             handle: self.handle.clone(),
             states: around.states.clone(),
@@ -209,6 +224,7 @@ impl Worker {
             run_logs: Some(self.app.documents().await?),
             drain: around.drain.clone(),
             abort: around.abort.clone(),
+            alive: Some(alive.clone()),
             halts: Some(halts.clone()),
         })
     }
@@ -236,7 +252,6 @@ impl Worker {
             self.handle.broker().clone(),
             self.name.clone(),
             settings.leadership_poll_interval,
-            settings.default_grace_period,
             clock.clone(),
         );
         let runs = Runs {

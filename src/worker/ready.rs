@@ -16,12 +16,12 @@ use crate::executor::tracked::Tracked;
 use crate::executor::{Appetite, Executor, Halt, Surroundings};
 use crate::processor::{Chain, Manner, ProcessorSpec};
 use crate::runs::Stores;
-use crate::runs::recorder::Recorder;
+use crate::runs::recorder::{Alive, Announcing, Recorder};
 use crate::settings::TaskLogPolicy;
 use crate::tasks::Tasks;
 use crate::witness::Witness;
 
-use super::about::{About, announce};
+use super::about::About;
 use super::face::Face;
 use super::jobs::run::JobTimes;
 use super::{Switches, Worker, run_log};
@@ -46,8 +46,9 @@ pub(super) struct Ready {
     /// Jobs that end the worker, each as a sentence.
     pub(super) job_halts: mpsc::UnboundedSender<String>,
     pub(super) halting_jobs: mpsc::UnboundedReceiver<String>,
-    /// Says that it is alive.
+    /// Says that it is alive, and how well that is heard.
     pub(super) announcing: Tasks,
+    pub(super) alive: Alive,
     /// Writes down what could not be written at once.
     pub(super) writes: Tasks,
 }
@@ -72,11 +73,14 @@ impl Worker {
         let (names, times) = (processors.iter().map(|spec| spec.name.clone()).collect(), JobTimes::default());
         let face = Face::open(settings, &self.gate).await?;
         let about = About::of(&self.app, names, times.clone(), face.url());
-        let server_clock = patiently(|| self.join(&about)).await?;
+        let (said, server_clock) = patiently(|| self.join(&about)).await?;
+        let alive = said.alive();
         let mut announcing = Tasks::behind(&self.gate);
-        announcing.start(announce(self.handle.clone(), self.name.clone(), about));
+        // Bids to lead correct the clock.
+        announcing.start(said.run(None));
         let (recorder, writing) = Recorder::new(self.handle.clone(), server_clock.clone(), self.name.clone(), policy);
         recorder.found_at(face.url());
+        recorder.heard(alive.clone());
         let mut writes = Tasks::behind(&self.gate);
         writes.start(writing);
         let around = Surroundings {
@@ -105,19 +109,19 @@ impl Worker {
             halts,
             job_halts,
             halting_jobs,
+            alive,
             announcing,
             writes,
         })
     }
 
     /// Joins the fleet. Answers what time it is there.
-    async fn join(&self, about: &About) -> Result<ServerClock, Failure> {
+    async fn join(&self, about: &About) -> Result<(Announcing, ServerClock), Failure> {
         let (broker, ttl) = (self.handle.broker(), self.handle.settings().default_lock_expiry);
         let doing = || format!("join the fleet of app `{}`", self.app.name());
         broker.enroll(&self.name, ttl, &self.app.version).await.doing(doing)?;
-        let asked = clock::now();
-        let server = broker.announce(&self.name, ttl, &about.text()).await.doing(doing)?;
-        Ok(ServerClock::heard(asked, clock::now(), server))
+        let about = about.clone();
+        Announcing::begin(&self.handle, &self.name, move || about.text()).await.doing(doing)
     }
 
     /// All are declared before any is run: what one trims must wait for the others' registration.

@@ -1,5 +1,8 @@
 //! One worker leads: it is replaced when it dies, leaves or is paused, and never by a mistake of its own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use runnel::broker::memory::{Fault, Operation};
 use runnel::prelude::*;
 use runnel::runs::{Cut, Ended};
@@ -126,4 +129,53 @@ async fn a_leader_that_is_cut_off_starts_nothing_once_another_may_lead() {
 
     let terms: Vec<u64> = shop.fired("beat").iter().map(|run| run.term.unwrap()).collect();
     assert!(terms.is_sorted() && terms.last() > terms.first(), "{terms:?}");
+}
+
+/// How many run at once, and how many did at most.
+#[derive(Default)]
+struct Crowd {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+struct Present(Arc<Crowd>);
+
+impl Present {
+    fn among(crowd: &Arc<Crowd>) -> Self {
+        let now = crowd.now.fetch_add(1, Ordering::SeqCst) + 1;
+        crowd.most.fetch_max(now, Ordering::SeqCst);
+        Self(crowd.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_cut_off_has_left_off_before_the_next_begins_the_same() {
+    let crowd = Arc::new(Crowd::default());
+    let mut app = App::bare("shop");
+    let within = crowd.clone();
+    app.task(move || {
+        let present = Present::among(&within);
+        async move {
+            takes(Duration::from_secs(50)).await;
+            drop(present);
+        }
+    })
+    .name("migrate")
+    .on_leader();
+    let mut shop = three_workers("2026-01-01T00:00:00Z", app).await;
+    shop.advance(Duration::from_secs(20)).await;
+    let old = leader(&shop).await;
+
+    shop.worker(&old).link().cut();
+    shop.advance(Duration::from_secs(120)).await;
+
+    let runs = shop.fired("migrate");
+    assert_eq!(runs.len(), 2, "the next leader runs it: {runs:?}");
+    assert_eq!((runs[1].outcome.clone(), crowd.most.load(Ordering::SeqCst)), (Some(Ended::Success), 1));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use runnel::broker::memory::Faults;
 use runnel::broker::{Intervention, Start};
 use runnel::prelude::*;
 use runnel::runs::{Action, RunLogQuery, Status, TaskKind, TaskLogEvent};
@@ -280,4 +281,30 @@ async fn runs_have_the_ids_that_the_app_makes() {
     let ids: Vec<_> = ends(&lines(&shop, "ping").await).keys().map(ToString::to_string).collect();
     assert_eq!(ids, ["ping-0", "ping-1"]);
     assert_eq!(ends(&lines(&shop, "pong").await).len(), 2, "others get fresh ones");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_the_store_nobody_who_lives_is_taken_for_dead() {
+    let mut app = App::bare("shop");
+    app.task(async || takes(300 * SECOND).await).name("long");
+    let mut shop = three_workers(START, app).await;
+    shop.advance(20 * SECOND).await;
+
+    for outage in [11, 15, 40] {
+        let all_lost = Faults { lost_requests: 1.0, ..Faults::default() };
+        shop.workers().iter().for_each(|worker| worker.link().set_faults(all_lost.clone()));
+        shop.advance(outage * SECOND).await;
+        shop.workers().iter().for_each(|worker| worker.link().set_faults(Faults::default()));
+        shop.advance(30 * SECOND).await;
+        assert_eq!(actions(&lines(&shop, "long").await), [Action::Run; 3], "after an outage of {outage} s");
+    }
+
+    let dead = shop.workers()[2].name().to_owned();
+    shop.crash(&dead);
+    shop.advance(40 * SECOND).await;
+    let crashes = lines(&shop, "long").await.split_off(3);
+    assert_eq!(
+        crashes.iter().map(|line| (line.action, line.worker_id.clone())).collect::<Vec<_>>(),
+        [(Action::Crash, dead)]
+    );
 }

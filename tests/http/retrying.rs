@@ -215,11 +215,17 @@ async fn a_retry_whose_worker_is_killed_has_crashed_and_is_retried_by_another() 
     assert_eq!(doomed.retry(&run).await.status, 202);
     let too_early = other.retry(&run).await;
 
+    eventually("it is called", async || shop.calls() == 1).await;
     doomed.running.abort();
     assert!(doomed.running.await.unwrap_err().is_cancelled());
     shop.will.send_replace(Will::End);
     // It counts as running until its worker does not count as alive any more.
-    eventually("the run is found crashed", async || other.retry(&run).await.status == 202).await;
+    eventually("the run is found crashed", async || {
+        let answer = other.retry(&run).await;
+        eprintln!("DEBUG {answer:?} calls {}", shop.calls());
+        answer.status == 202
+    })
+    .await;
 
     assert_eq!(too_early.status, 409, "{too_early:?}");
     shop.becomes(&run, Status::Success, 3).await;

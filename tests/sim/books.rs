@@ -131,7 +131,8 @@ impl Books {
                 ids.iter().for_each(|id| _ = log.entries.remove(id));
                 let last = log.entries.last_key_value().max(log.trimmed.last_key_value());
                 let last = last.map_or(EventId::ZERO, |(id, _)| *id);
-                self.places.values_mut().for_each(|state| state.skipped.retain(|id| *id <= last));
+                let here = self.places.iter_mut().filter(|(place, _)| place.1 == *partition);
+                here.for_each(|(_, state)| state.skipped.retain(|id| *id <= last));
             }
             Fact::Owned { place, worker, nonce, epoch, position, at } => {
                 let owner = Owner { nonce: nonce.clone(), worker: worker.clone(), since: *at, commits: 0 };

@@ -35,8 +35,9 @@ impl CrashWatch {
         self.0.clock()
     }
 
-    /// Looks once. Answers the runs whose end it has written.
-    pub(crate) async fn scan(&self) -> Result<Vec<Crashed>, Failure> {
+    /// Looks once. Answers the runs whose end it has written. Who may not declare others dead, since an outage makes all
+    /// look so, finds only those whose process is known to be gone.
+    pub(crate) async fn scan(&self, may_declare_dead: bool) -> Result<Vec<Crashed>, Failure> {
         let shared = &*self.0.0;
         let broker = shared.handle.broker();
         let doing = || "look for crashed runs".to_owned();
@@ -51,7 +52,7 @@ impl CrashWatch {
                 tracing::debug!(%partition, run_id = %open.run_id, "an open run that this version cannot read is left alone");
                 continue;
             };
-            let lapsed = !alive.contains(&entry.worker);
+            let lapsed = may_declare_dead && !alive.contains(&entry.worker);
             let gone = entry.process.is_gone(&shared.author.process);
             if !(lapsed || gone) || entry.worker == *shared.author.worker {
                 continue;

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-use super::{Beginning, CrashWatch, End, Recorder, Recording, Refused};
+use super::{Alive, Beginning, CrashWatch, End, Recorder, Recording, Refused};
 use crate::clock::ServerClock;
 use crate::error::Failure;
 use crate::runs::{EventHead, RunEvent, RunLog};
@@ -56,7 +56,8 @@ impl Journal for Recorder {
     }
 
     async fn find_crashed(&self, _: Option<&RunLog>) -> Result<(), Failure> {
-        CrashWatch::new(self.clone()).scan().await.map(drop)
+        let is_steady = self.0.alive.get().is_none_or(Alive::is_steady);
+        CrashWatch::new(self.clone()).scan(is_steady).await.map(drop)
     }
 }
 

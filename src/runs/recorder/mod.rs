@@ -21,6 +21,7 @@ use crate::stream::current::Handle;
 use super::tasks::TASKS;
 use super::{Action, Ended, EventHead, RunEvent, RunFacts, RunId, TaskKind, TaskLogEvent};
 
+mod alive;
 mod author;
 mod begin;
 mod crash;
@@ -31,6 +32,7 @@ mod process;
 mod spool;
 mod tenancy;
 
+pub(crate) use alive::{Alive, Announcing};
 pub(crate) use crash::CrashWatch;
 pub(crate) use direct::Direct;
 pub(crate) use journal::{Journal, Noted, Page};
@@ -58,6 +60,8 @@ struct Shared {
     tenancies: mpsc::UnboundedSender<tenancy::Work>,
     /// Where the output of this worker's runs is served.
     log_url: OnceLock<String>,
+    /// How well this worker is heard of, if it says that it is alive.
+    alive: OnceLock<Alive>,
     /// Ends of each task that are not written yet.
     unwritten: Mutex<BTreeMap<Arc<str>, usize>>,
 }
@@ -171,6 +175,7 @@ impl Recorder {
             spool,
             tenancies,
             log_url: OnceLock::new(),
+            alive: OnceLock::new(),
             unwritten: Mutex::default(),
         };
         let recorder = Self(Arc::new(shared));
@@ -189,6 +194,12 @@ impl Recorder {
     /// Says with each run that begins where its output is served. The first word holds.
     pub(crate) fn found_at(&self, url: Option<&str>) {
         url.map(|url| self.0.log_url.set(url.to_owned()));
+    }
+
+    /// This is how well it is heard of.
+    pub(crate) fn heard(&self, alive: Alive) {
+        // It only fails if it was said before.
+        let _ = self.0.alive.set(alive);
     }
 
     /// A run begins, if it can be written down or need not be.

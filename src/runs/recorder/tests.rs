@@ -140,15 +140,15 @@ async fn a_run_of_a_dead_worker_crashes_once_whoever_looks() {
     ann.recorder.end(finished, success()).await.unwrap();
     let recording = ann.recorder.begin(run_of("ping", "run-1")).await.unwrap();
     let watch = CrashWatch::new(bob.recorder.clone());
-    assert_eq!(watch.scan().await.unwrap(), [], "she lives");
+    assert_eq!(watch.scan(true).await.unwrap(), [], "she lives");
 
     clock::sleep(TTL + Duration::from_secs(1)).await;
     bob.link.announce("bob", TTL, "{}").await.unwrap();
-    let found = watch.scan().await.unwrap();
+    let found = watch.scan(true).await.unwrap();
 
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].run_id.as_str(), &*found[0].worker), ("run-1", "ann"));
-    assert_eq!(watch.scan().await.unwrap(), [], "a second look");
+    assert_eq!(watch.scan(true).await.unwrap(), [], "a second look");
     ann.recorder.end(recording, success()).await.unwrap();
     let mut expected = both("run-0", Action::Success);
     expected.extend(both("run-1", Action::Crash));
@@ -231,7 +231,7 @@ async fn a_begin_whose_run_was_found_crashed_before_the_answer_came_starts_nothi
 
     let watch = CrashWatch::new(bob.recorder.clone());
     let crash = async {
-        while watch.scan().await.unwrap().is_empty() {
+        while watch.scan(true).await.unwrap().is_empty() {
             clock::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -26,8 +26,8 @@ use crate::clock::ServerClock;
 
 use input::Scrub;
 pub(crate) use input::{Input, input_parameter};
+pub(crate) use observer::Observers;
 pub use observer::RunObserver;
-pub(crate) use observer::{Observers, panicked};
 pub use progress::{Counter, Progress, Tally};
 pub use step::StepFailed;
 

@@ -1,6 +1,5 @@
 //! Who looks on while jobs run.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::Progress;
-use crate::error::{Error, chain};
+use crate::error::{Error, chain, panic_text};
 use crate::runs::{AttemptLog, RunContext, StepLog};
 
 /// Looks on while jobs on demand run: `App::observer`.
@@ -96,16 +95,9 @@ impl Observers {
             let error = match told {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => chain(&*error),
-                Err(panic) => format!("it panicked: {}", panicked(&*panic)),
+                Err(panic) => format!("it panicked: {}", panic_text(&*panic)),
             };
             tracing::warn!(%error, "an observer failed in {what}; the run goes on");
         }
     }
-}
-
-/// What a panic says.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "no message".into())
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ANSWER, Parameter, Work, panicked};
-use crate::error::{Error, chain};
+use super::{ANSWER, Parameter, Work};
+use crate::error::{Error, chain, panic_text};
 use crate::runs::log::exposing;
 use crate::runs::{AttemptLog, Inaction, RunContext, Status, StepLog, StepTrace, mask};
 
@@ -118,7 +118,7 @@ impl RunContext {
 pub(super) async fn guarded<T, E: Into<Error>>(work: impl Future<Output = Result<T, E>> + Send) -> Result<T, Error> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => done.map_err(Into::into),
-        Err(panic) => Err(Panicked(panicked(&*panic)).into()),
+        Err(panic) => Err(Panicked(panic_text(&*panic)).into()),
     }
 }
 

@@ -18,7 +18,7 @@ use tracing::Instrument;
 
 use crate::broker::Term;
 use crate::clock::{self, ServerClock, UnixMs};
-use crate::error::chain;
+use crate::error::{chain, panic_text};
 use crate::job::{Inaction, JobParts, JobSpec};
 use crate::processor::extract::States;
 use crate::runs::ids::RunIds;
@@ -226,11 +226,7 @@ impl Runs {
         let within = current::within(self.handle.clone(), self.raced(job, run));
         match AssertUnwindSafe(within).catch_unwind().await {
             Ok(ended) => ended,
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                Ended::Failed(format!("the {} panicked: {}", run.kind(), text.unwrap_or_else(|| "no message".into())))
-            }
+            Err(panic) => Ended::Failed(format!("the {} panicked: {}", run.kind(), panic_text(&*panic))),
         }
     }
 
