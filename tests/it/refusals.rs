@@ -98,7 +98,7 @@ async fn a_worker_without_a_right_is_told_which_and_where_the_rules_are(product:
         let _: u32 = ground.does("ACL DELUSER ada");
         eventually("the user is gone", async || ground.does::<Vec<String>>("ACL USERS").len() == 1).await;
     }
-    for right in ["-zadd", "resetkeys ~__meta* ~__list* ~__grps* ~__memb* ~__beat* ~__ctrl*"] {
+    for right in ["-hset", "resetkeys ~__meta* ~__list* ~__grps* ~__memb* ~__beat* ~__ctrl*"] {
         let limited = without(&ground, right);
         let worker = Worker::start(limited.noting(&orders(1), &Journal::default())).await;
         let text = chain(&worker.ended().await.unwrap_err());

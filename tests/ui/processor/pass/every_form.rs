@@ -60,7 +60,7 @@ impl runnel::Middleware for Looking {
 
 #[runnel::processor(ORDERS, on_error = "dead_letter", middleware = [Looking, Looking])]
 async fn billing(order: Order) -> Result<()> {
-    drop(order);
+    let _ = order.order_id;
     Ok(())
 }
 

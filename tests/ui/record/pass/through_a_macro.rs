@@ -10,3 +10,9 @@ macro_rules! record {
 }
 
 record!(Action { id: u64, token: Vec<u8> });
+
+#[test]
+fn types_are_still_recognised() {
+    let action = Action { id: 1, token: b"a".to_vec() };
+    assert!(Action::PRIMITIVE && action.id == 1 && action.token == b"a");
+}
