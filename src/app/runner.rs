@@ -18,7 +18,7 @@ use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, task_of, worke
 use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::{Direct, Journal, Recorder};
 use crate::runs::{RunId, RunLogStore, RunObserver, Stores, exposing};
-use crate::settings::{Overrides, Settings};
+use crate::settings::{Overrides, Settings, TaskLogPolicy};
 use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 
