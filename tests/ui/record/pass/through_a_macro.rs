@@ -13,6 +13,7 @@ record!(Action { id: u64, token: Vec<u8> });
 
 #[test]
 fn types_are_still_recognised() {
+    const { assert!(Action::PRIMITIVE) };
     let action = Action { id: 1, token: b"a".to_vec() };
-    assert!(Action::PRIMITIVE && action.id == 1 && action.token == b"a");
+    assert_eq!((action.id, &*action.token), (1, &b"a"[..]));
 }
