@@ -1,8 +1,8 @@
 //! Runs of a timer, one right after the other: what the task log adds to each, beside what two XADDs of a raw client add.
 //!
 //! The first run waits until a thousand ticks have gathered; then each begins when the one before is written down as ended.
-//! So the time from one beginning to the next is what a run takes beside its function, which works for two milliseconds:
-//! time enough to project the run before.
+//! What is measured is the time from the end of one function to the beginning of the next. Functions work for two
+//! milliseconds, time enough to project the run before; or not at all, which is how fast runs can follow each other.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::monitor::Monitor;
 /// Runs measured in a round. A timer lets at most a thousand ticks gather.
 const RUNS: usize = 500;
 /// How long each takes.
-const WORK: Duration = Duration::from_millis(2);
+const WORKS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(2)];
 /// Until those ticks have gathered, and all partitions of the task log have their owner.
 const GATHERING: Duration = Duration::from_millis(1200);
 /// Nothing here should take longer.
@@ -68,7 +68,7 @@ impl Log {
 /// One round of one of them.
 struct Sample {
     log: Log,
-    /// From one beginning to the next, without the work, in microseconds, sorted.
+    /// From each end to the next beginning, in microseconds, sorted.
     periods: Vec<f64>,
     spent: Spent,
 }
@@ -80,21 +80,25 @@ impl Sample {
 }
 
 pub(super) fn compare(port: u16, rounds: usize) -> runnel::Result {
+    WORKS.iter().try_for_each(|work| compare_runs_of(*work, port, rounds))
+}
+
+fn compare_runs_of(work: Duration, port: u16, rounds: usize) -> runnel::Result {
     let mut commands = Vec::new();
     for log in ALL {
         // Counting disturbs the clocks, so it has a round of its own; what is slow at first is over then, too.
         let monitor = Monitor::start(port)?;
-        run(log, port)?;
+        run(log, work, port)?;
         commands.push(monitor.stop()?);
     }
     let mut samples = Vec::new();
     for round in 0..rounds {
         for turn in 0..ALL.len() {
-            samples.push(run(ALL[(round + turn) % ALL.len()], port)?);
+            samples.push(run(ALL[(round + turn) % ALL.len()], work, port)?);
         }
     }
 
-    println!("{RUNS} runs of a timer a round, {WORK:?} of work each left out; medians of {rounds} rounds");
+    println!("{RUNS} runs of a timer a round, {work:?} of work in each; medians of {rounds} rounds");
     println!(
         "{:<34}{:>10}{:>8}{:>9}{:>9}{:>11}{:>12}{:>14}",
         "", "added µs", "ratio", "p50 µs", "p99 µs", "Redis µs", "client µs", "commands/run"
@@ -129,11 +133,11 @@ fn rounds_of(samples: &[Sample], log: Log) -> impl Iterator<Item = f64> {
     samples.iter().filter(move |sample| sample.log == log).map(|sample| sample.percentile(50))
 }
 
-fn run(log: Log, port: u16) -> runnel::Result<Sample> {
+fn run(log: Log, work: Duration, port: u16) -> runnel::Result<Sample> {
     let mut control = Client::connect(port)?;
     control.call("FLUSHALL SYNC")?;
     let raw = if log == Log::Raw { Some(Client::connect(port)?) } else { None };
-    let ticks = Arc::new(Ticks { raw: Mutex::new(raw), ..Ticks::default() });
+    let ticks = Arc::new(Ticks { work, raw: Mutex::new(raw), ..Ticks::default() });
     let mut app = log.app(port);
     let ticking = ticks.clone();
     let tick = move || {
@@ -156,7 +160,8 @@ fn run(log: Log, port: u16) -> runnel::Result<Sample> {
         spent
     })?;
     let began = ticks.began.lock().expect("no code panics while it holds this lock");
-    let mut periods: Vec<f64> = began[1..=RUNS].windows(2).map(|pair| us(pair[1] - pair[0]) - us(WORK)).collect();
+    let ended = ticks.ended.lock().expect("no code panics while it holds this lock");
+    let mut periods: Vec<f64> = ended.iter().zip(&began[2..]).map(|(end, next)| us(*next - *end)).collect();
     periods.sort_by(f64::total_cmp);
     Ok(Sample { log, periods, spent })
 }
@@ -189,7 +194,10 @@ async fn projected(connected: &Connected) -> runnel::Result {
 /// What the timer does.
 #[derive(Default)]
 struct Ticks {
+    work: Duration,
     began: Mutex<Vec<Instant>>,
+    /// Of all runs but the first and the last.
+    ended: Mutex<Vec<Instant>>,
     go: Notify,
     done: Notify,
     over: Notify,
@@ -199,6 +207,7 @@ struct Ticks {
 impl Ticks {
     async fn next(&self) -> runnel::Result {
         let number = {
+            self.add()?;
             let mut began = self.began.lock().expect("no code panics while it holds this lock");
             began.push(Instant::now());
             began.len() - 1
@@ -210,14 +219,14 @@ impl Ticks {
                 // Nothing runs beside what is still measured.
                 self.over.notified().await;
             }
-            // Not the runtime's own sleep, which knows whole milliseconds only.
-            _ => tokio::task::block_in_place(|| {
-                self.add()?;
-                std::thread::sleep(WORK);
-                self.add()
-            })?,
+            _ => {
+                if !self.work.is_zero() {
+                    tokio::time::sleep(self.work).await;
+                }
+                self.ended.lock().expect("no code panics while it holds this lock").push(Instant::now());
+            }
         }
-        Ok(())
+        self.add()
     }
 
     /// One entry, as a raw client adds it.
