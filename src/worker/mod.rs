@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::app::stage::Ground;
 use crate::clock::{self, ServerClock};
 use crate::error::Failure;
-use crate::executor::{Halt, Surroundings};
+use crate::executor::Surroundings;
 use crate::processor::ProcessorSpec;
 use crate::runner::Stage;
-use crate::runs::recorder::{Alive, CrashWatch};
+use crate::runs::recorder::Alive;
 use crate::stream::current::{self, Handle};
-use crate::tasks::{Gate, Tasks};
+use crate::tasks::Gate;
 use crate::witness::Witness;
 
 mod about;
@@ -34,6 +34,7 @@ mod retention;
 #[cfg(feature = "http")]
 mod retries;
 pub(crate) mod run_log;
+mod running;
 pub(crate) mod serve;
 mod shutdown;
 mod traces;
@@ -41,7 +42,6 @@ mod traces;
 use jobs::Jobs;
 use jobs::run::{JobTimes, Runs};
 use leader::Leader;
-use ready::Ready;
 
 pub(crate) use crate::runner::worker_name;
 pub(crate) use check::check;
@@ -49,9 +49,6 @@ pub use embed::Connected;
 
 /// How long a store that does not answer may hold up the end.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// The leader looks for crashed runs each time it has bid so often.
-const SCAN_AFTER_POLLS: u32 = 4;
 
 /// A worker that can be run.
 pub(crate) struct Worker {
@@ -120,93 +117,24 @@ impl Worker {
             ready = self.get_ready(&switches) => ready.map(Some),
             () = switches.drain.cancelled() => Ok(None),
         };
-        let ready = match ready {
-            Ok(Some(ready)) => ready,
+        let running = match ready {
+            Ok(Some(ready)) => self.start(ready).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(failure) => Err(failure),
+        };
+        let mut running = match running {
+            Ok(Some(running)) => running,
             not_started => {
                 self.depart().await;
                 tracing::info!(worker = %self.name, "the worker ends before it has started");
                 return not_started.map(drop);
             }
         };
-        let Ready { mut face, around, executors, stores, server_clock, times, announcing, mut writes, .. } = ready;
-        let Ready { mut halts, job_halts, mut halting_jobs, alive, .. } = ready;
-        let processors = executors.len() - usize::from(stores.is_some());
-        tracing::info!(worker = %self.name, app = self.app.name(), processors, jobs = self.app.jobs.len(), "the worker starts");
-        let mut tasks = Tasks::behind(&self.gate);
-        executors.into_iter().for_each(|executor| _ = tasks.start(executor.run()));
-        if stores.is_some() {
-            let stage = self.stage(&around, &alive, &job_halts).await?;
-            face.retries(&self.app, stage, &self.gate).into_iter().for_each(|desk| _ = tasks.start(desk));
-        }
-        let parallel = stores.as_ref().is_none_or(|stores| stores.run_logs.supports_parallel_writes());
-        let jobs = self.jobs(&around, server_clock, times, job_halts, parallel);
-        let mut watching = Tasks::behind(&self.gate);
-        watching.start(traces::watch(self.app.clone(), settings.job_work_dir.as_str().into()));
-        if let Some(stores) = stores {
-            let every = settings.leadership_poll_interval * SCAN_AFTER_POLLS;
-            let watch = CrashWatch::new(around.recorder.clone());
-            watching.start(crash_watch::watch(
-                watch,
-                jobs.runs.leadership.clone(),
-                alive,
-                every,
-                around.keeping.clone(),
-            ));
-            watching.start(retention::watch(stores, jobs.runs.clock.clone(), jobs.runs.leadership.clone()));
-        }
-        let keeping = around.keeping.clone();
-        if let Some(keeping) = keeping.clone() {
-            watching.start(keeping.tend(around.recorder.clock().clone()));
-        }
-        tasks.start(jobs.run());
-        let mut beside = Tasks::behind(&self.gate);
-        for make in &self.app.beside {
-            beside.start(company(make(), self.handle.clone()));
-        }
-
-        face.show(&self.app, self.handle.clone(), self.name.clone()).await?;
-        let mut halted: Option<String> = None;
-        let mut defect = None;
-        while !tasks.is_empty() {
-            // All are safe to drop: none loses what it waits for.
-            let ended = tokio::select! {
-                Some(ended) = tasks.next() => ended,
-                Some(ended) = watching.next() => ended,
-                Some(halt) = halts.recv() => {
-                    halted.get_or_insert_with(|| sentence(&halt));
-                    switches.drain.cancel();
-                    continue;
-                }
-                Some(halt) = halting_jobs.recv() => {
-                    halted.get_or_insert(halt);
-                    switches.drain.cancel();
-                    continue;
-                }
-            };
-            if let Err(error) = ended {
-                tracing::error!(worker = %self.name, %error, "a part of this worker panicked: draining the others");
-                defect = defect.or_else(|| error.try_into_panic().ok());
-                switches.drain.cancel();
-            }
-        }
-        halted = halted.or_else(|| halts.try_recv().ok().map(|halt| sentence(&halt)));
-        halted = halted.or_else(|| halting_jobs.try_recv().ok());
-        drop((announcing, beside, watching, around));
-        // The last events of runs: they are sent already, or kept because the store does not answer.
-        tokio::select! {
-            _ = writes.next() => {}
-            () = clock::sleep(GOODBYE) => {}
-        }
-        if let Some(keeping) = keeping {
-            keeping.flush(GOODBYE).await;
-        }
-        face.close().await;
+        let over = running.until_over(&self.name, &switches.drain).await;
+        running.end().await;
         self.depart().await;
         tracing::info!(worker = %self.name, "the worker has drained");
-        if let Some(panic) = defect {
-            std::panic::resume_unwind(panic);
-        }
-        halted.map_or(Ok(()), |halt| Err(Failure::Halted(halt)))
+        over.result()
     }
 
     /// Where runs of jobs on demand are resumed in this worker.
@@ -297,19 +225,4 @@ impl Worker {
             })
             .collect()
     }
-}
-
-/// What the app wants beside its worker; its end is nobody's end but its own.
-async fn company(future: futures::future::BoxFuture<'static, crate::Result>, handle: Handle) {
-    if let Err(error) = current::within(handle, future).await {
-        tracing::error!(error = %crate::error::chain(&*error), "what runs beside the worker has failed");
-    }
-}
-
-fn sentence(halt: &Halt) -> String {
-    format!(
-        "processor `{}` has halted partition {} of stream `{}` at event {}: {}. The event stays in front of its partition. Repair \
-         the cause and start a worker again, or move past it with `processor skip {}`",
-        halt.processor, halt.partition, halt.stream, halt.mark.at, halt.mark.error, halt.processor
-    )
 }

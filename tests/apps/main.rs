@@ -21,3 +21,4 @@ mod steps;
 mod task_log;
 mod tasks;
 mod timers;
+mod tracked;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::app::{App, Asked};
 use crate::clock;
 use crate::error::Failure;
-use crate::job::When;
+use crate::job::{JobSpec, When};
 use crate::runner::{Presence, RunReport};
 use crate::runs::output::SHIPPED_WITHIN;
 use crate::runs::recorder::Recorder;
@@ -59,6 +59,12 @@ pub(crate) async fn run_once(
     if !asked.is_empty() {
         return Err(Failure::Invalid(format!("{} `{name}` takes no input: only jobs on demand do", job.when.kind())));
     }
+    let ended = run_here(app, handle, job, switches).await?;
+    Ok(Ran { ended, report: None })
+}
+
+/// Runs a job that is none on demand, as a worker would, in a process that is none.
+async fn run_here(app: &App, handle: Handle, job: &JobSpec, switches: Switches) -> Result<Ended, Failure> {
     let states = Arc::new(app.make_states().await?);
     let worker = worker_name();
     // Else the leader would take the run for one of a worker that is gone.
@@ -99,5 +105,5 @@ pub(crate) async fn run_once(
         () = clock::sleep(GOODBYE) => {}
     }
     presence.goodbye().await;
-    Ok(Ran { ended, report: None })
+    Ok(ended)
 }
