@@ -10,7 +10,7 @@ use runnel::prelude::*;
 use runnel::runs::{
     Action, MemoryStore, Status, StoreError, StoreSummary, Stores, TaskLogEvent, TaskLogQuery, TaskLogRepo,
 };
-use runnel::testing::{TestApp, What, takes};
+use runnel::testing::{TestApp, takes};
 use runnel::{Failure, async_trait};
 
 use crate::run_logs::{actions, lines};
