@@ -64,7 +64,7 @@ fn manifest(name: &str, files: &[PathBuf]) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut text = format!(
         "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\n\
-         debug = \"line-tables-only\"\n\n[dependencies]\n\
+         debug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\ndebug = false\n\n[dependencies]\n\
          runnel-streams = {{ path = {root:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
          tokio = {{ version = \"1\", features = [\"rt\"] }}\n"
     );
