@@ -26,6 +26,10 @@ impl Store {
         if let Some(refusal) = fence.and_then(|fence| fence.refuses(wish, now)) {
             return refusal;
         }
+        let again = data.fences.get(processor).is_some_and(|fence| fence.is_owned_by(&wish.nonce));
+        if again {
+            return data.answer_again(processor, wish, now);
+        }
         let mut found = whereabouts(data, processor, wish.start);
         if wish.place.group.stream.letters_of().is_some() {
             // Letters are deleted when they are retried or dropped.
@@ -40,30 +44,16 @@ impl Store {
         data.settle_group(processor, &found);
         let done = data.settle_done(processor, &found);
         let fence = data.fences.entry(processor.to_owned()).or_default();
-        let again = fence.is_owned_by(&wish.nonce);
         fence.pass_to(wish, &found, now);
-        let owned = Owned {
-            epoch: fence.epoch,
-            position: found.position,
-            last,
-            n: fence.n,
-            entries_read: found.entries_read,
-            unclean: fence.unclean,
-            seen: fence.seen,
-            front: fence.front,
-            done,
-            notes: found.notes,
-        };
-        if !again {
-            self.history.record(|| Step::Owned {
-                place: wish.place.clone(),
-                worker: wish.worker.to_string(),
-                nonce: wish.nonce.to_string(),
-                epoch: owned.epoch,
-                position: owned.position,
-                at: now.ms(),
-            });
-        }
+        let owned = fence.owned(last, done, found.notes);
+        self.history.record(|| Step::Owned {
+            place: wish.place.clone(),
+            worker: wish.worker.to_string(),
+            nonce: wish.nonce.to_string(),
+            epoch: owned.epoch,
+            position: owned.position,
+            at: now.ms(),
+        });
         Acquired::Owned(Box::new(owned))
     }
 }
@@ -94,20 +84,35 @@ impl FenceState {
             }
         }
         self.front = self.front.filter(|front| front.id > found.position);
-        if !self.is_owned_by(&wish.nonce) {
-            self.unclean = self.position.is_some() && !self.clean;
-            if let (true, Some(front)) = (self.unclean, self.front.as_mut()) {
-                front.crashes = front.crashes.saturating_add(1);
-            }
-            self.epoch = Epoch(now.micros.max(self.epoch.0 + 1));
-            self.n = 0;
+        self.unclean = self.position.is_some() && !self.clean;
+        if let (true, Some(front)) = (self.unclean, self.front.as_mut()) {
+            front.crashes = front.crashes.saturating_add(1);
         }
+        self.epoch = Epoch(now.micros.max(self.epoch.0 + 1));
+        self.n = 0;
         self.owner = Some(Arc::clone(&wish.nonce));
         self.worker = wish.worker.to_string();
         self.position = Some(found.position);
         self.entries_read = found.entries_read;
         self.extend(wish.ttl, now);
         self.clean = false;
+    }
+
+    /// What the owner is told.
+    fn owned(&self, last: EventId, done: Vec<EventId>, notes: Vec<Note>) -> Owned {
+        let position = self.position.unwrap_or(EventId::ZERO);
+        Owned {
+            epoch: self.epoch,
+            position,
+            last,
+            n: self.n,
+            entries_read: self.entries_read,
+            unclean: self.unclean,
+            seen: self.seen,
+            front: self.front.filter(|front| front.id > position),
+            done,
+            notes,
+        }
     }
 }
 
@@ -123,6 +128,19 @@ impl Stop {
 }
 
 impl PartitionData {
+    /// The answer to a wish that was granted before, with the commits made since. It repairs nothing: it may be a late
+    /// duplicate of what was answered long ago, and its owner would not hear of a position that moves under it. What
+    /// others have done since, the next renewal finds out.
+    fn answer_again(&mut self, processor: &str, wish: &Acquire, now: ServerTime) -> Acquired {
+        let last = self.log.as_ref().map_or(EventId::ZERO, |log| log.last);
+        let fence = self.fences.entry(processor.to_owned()).or_default();
+        fence.extend(wish.ttl, now);
+        let position = fence.position.unwrap_or(EventId::ZERO);
+        let mut owned = fence.owned(last, Vec::new(), Vec::new());
+        owned.done = self.forget_passed(processor, position);
+        Acquired::Owned(Box::new(owned))
+    }
+
     /// Makes the group one that has a position and nothing else.
     fn settle_group(&mut self, processor: &str, found: &Whereabouts) {
         let groups = &mut self.log.get_or_insert_default().groups;
@@ -130,15 +148,20 @@ impl PartitionData {
         self.registered.insert(processor.to_owned());
     }
 
-    /// The ids that are settled above the position. Forgets those below.
+    /// The ids that are settled above the position that was found.
     fn settle_done(&mut self, processor: &str, found: &Whereabouts) -> Vec<EventId> {
         match &found.done {
             DoneSet::Kept => {}
             DoneSet::Void => drop(self.done.remove(processor)),
             DoneSet::Replaced(ids) => drop(self.done.insert(processor.to_owned(), ids.clone())),
         }
+        self.forget_passed(processor, found.position)
+    }
+
+    /// The ids that are settled above a position. Forgets those below.
+    fn forget_passed(&mut self, processor: &str, position: EventId) -> Vec<EventId> {
         let Some(ids) = self.done.get_mut(processor) else { return Vec::new() };
-        ids.retain(|id| *id > found.position);
+        ids.retain(|id| *id > position);
         let done = ids.iter().copied().collect();
         if ids.is_empty() {
             self.done.remove(processor);

@@ -1,6 +1,6 @@
 //! Taking a place that nobody has tampered with: starts, leases, take-overs, marks and tries.
 
-use runnel::broker::{Acquire, Acquired, Front, FrontMark, Note, Start, Stop, StopKind};
+use runnel::broker::{Acquire, Acquired, Front, FrontMark, Note, Renewed, Start, Stop, StopKind};
 use runnel::event::EventId;
 
 use super::on_every_store;
@@ -110,6 +110,21 @@ on_every_store! {
             assert_eq!(again, first);
             assert_eq!((owned.n, owned.position, owned.unclean, &*owned.notes), (2, id(3), true, NOTHING));
         }
+    }
+
+    async fn the_same_nonce_again_moves_nothing_that_others_have_disturbed(kind: Kind) {
+        let case = Case::with(kind, 1..=9).await;
+        let (fence, _) = case.own("a").await;
+        case.settle(&fence, 1, 3).await;
+        case.hands().read_in_group(&case.place(), "someone", 2);
+        case.settle(&fence, 2, 6).await;
+
+        let (_, late) = case.own("a").await;
+
+        assert_eq!((late.position, late.n, &*late.notes), (id(6), 2, NOTHING), "its owner goes on from there");
+        assert_eq!(case.look_at("billing").await.position, Some(id(6)));
+        let renewed = case.prolong(&fence, 6).await;
+        assert!(matches!(&renewed, Renewed::Ours { notes, .. } if **notes == [Note::ForeignConsumers]), "{renewed:?}");
     }
 
     async fn a_released_nonce_is_spent(kind: Kind) {

@@ -5,8 +5,9 @@
 --       they are deleted when they are retried or dropped
 -- Returns {'owned', epoch, position, last id, n, entries read or -1, unclean, seen, front's id or '', its fails, its
 --         crashes, done ids, notes}, {'held', worker, ms}, {'stopped', kind, id, error, since} or {'spent'}.
--- The same nonce again gets the same answer, with the commits made since. A nonce that was released is spent: the
--- request is a late duplicate, and owning by it would be owning by nobody.
+-- The same nonce again gets the same answer, with the commits made since, and repairs nothing: it may be a late duplicate
+-- of what was answered long ago, and its owner would not hear of a position that moves under it. What others have done
+-- since, the next renewal finds out. A nonce that was released is spent: owning by it would be owning by nobody.
 -- Afterwards the group has no consumers and no pending entries, and stands where the answer says: its own position is
 -- the truth, our copy in the fence repairs it where somebody else has had a hand in it. Each repair is a note.
 local fence_key, stream_key, done_key, groups_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -16,7 +17,7 @@ local joined, most_done, are_letters = tonumber(ARGV[6]), tonumber(ARGV[7]), ARG
 local fence, wrong = read_fence(fence_key)
 if wrong then return wrong end
 if fence.prev == nonce then return {'spent'} end
-local again = fence.owner == nonce
+local again = fence.owner == nonce and (fence.cursor or '') ~= ''
 local now = now_ms()
 local left = lease_left(fence, now)
 if not again and left > 0 then
@@ -31,10 +32,21 @@ stream, in_group, wrong = look_at(stream_key, group)
 wrong = wrong or wrong_type(done_key, 'set') or wrong_type(groups_key, 'set')
 if wrong then return wrong end
 
+local last = stream and stream['last-generated-id'] or '0-0'
+local seen, front = fence.seen or '', fence.head or ''
+if seen == '' then seen = '0-0' end
+local fails, crashes = tonumber(fence.fails or '') or 0, tonumber(fence.crashes or '') or 0
+if again then
+  redis.call('HSET', fence_key, 'until', digits(now + ttl), 'ttl', digits(ttl))
+  if front ~= '' and not before(fence.cursor, front) then front, fails, crashes = '', 0, 0 end
+  return {'owned', fence.epoch, fence.cursor, last, string.match(fence.token, '^%d+ (%d+) '),
+    digits(tonumber(fence.er or '') or -1), tonumber(fence.unclean or '') or 0, seen, front, fails, crashes,
+    forget_passed(done_key, fence.cursor), {}}
+end
+
 local notes = {}
 local function note(...) notes[#notes + 1] = {...} end
 
-local last = stream and stream['last-generated-id'] or '0-0'
 local copy = fence.cursor
 if copy == '' then copy = nil end
 local copy_read = tonumber(fence.er or '') or -1
@@ -134,18 +146,11 @@ if state == 'paused' or (state == 'quarantined' and ahead) or (was_halted and ah
   return {'stopped', state, marked_at or '0-0', fence.qerr or '', digits(since)}
 end
 
-local front, fails, crashes = fence.head or '', tonumber(fence.fails or '') or 0, tonumber(fence.crashes or '') or 0
-local unclean, n, epoch = 0, '0', fence.epoch
+local unclean, epoch = 0, next_epoch(fence)
 if front ~= '' and not before(position, front) then front = '' end
-if again then
-  unclean = tonumber(fence.unclean or '') or 0
-  n = string.match(fence.token, '^%d+ (%d+) ')
-else
-  epoch = next_epoch(fence)
-  if fence.owner and fence.owner ~= '' and fence.clean ~= '1' then
-    unclean = 1
-    crashes = crashes + 1
-  end
+if fence.owner and fence.owner ~= '' and fence.clean ~= '1' then
+  unclean = 1
+  crashes = crashes + 1
 end
 if front == '' or was_halted then fails, crashes = 0, 0 end
 
@@ -161,10 +166,8 @@ if done_is_void or (done_found and #done_found > 0) then redis.call('DEL', done_
 if done_found then in_chunks('SADD', done_key, done_found) end
 local done = forget_passed(done_key, position)
 -- Small hashes are searched from the front: what every commit needs stands there.
-redis.call('HSET', fence_key, 'token', epoch .. ' ' .. n .. ' ' .. nonce, 'cursor', position, 'er', digits(entries_read),
-  'seen', fence.seen or '0-0', 'owner', nonce, 'epoch', epoch, 'until', digits(now + ttl), 'ttl', digits(ttl),
+redis.call('HSET', fence_key, 'token', epoch .. ' 0 ' .. nonce, 'cursor', position, 'er', digits(entries_read),
+  'seen', seen, 'owner', nonce, 'epoch', epoch, 'until', digits(now + ttl), 'ttl', digits(ttl),
   'worker', worker, 'clean', '0', 'unclean', unclean, 'head', front, 'fails', fails, 'crashes', crashes,
   'state', 'ok', 'qid', '', 'qerr', '', 'qat', '0')
-local seen = fence.seen
-if not seen or seen == '' then seen = '0-0' end
-return {'owned', epoch, position, last, n, digits(entries_read), unclean, seen, front, fails, crashes, done, notes}
+return {'owned', epoch, position, last, '0', digits(entries_read), unclean, seen, front, fails, crashes, done, notes}
