@@ -73,10 +73,13 @@ pub fn wall() -> UnixMs {
 
 /// The server's clock as seen from here: what the fleet decides by, it decides by this.
 ///
-/// Each answer of the server that says its time corrects it. Between answers it runs with ours. It is off by half a
-/// round trip at most.
+/// Each answer of the server that says its time corrects it. Between answers it runs with ours. It is off by one round
+/// trip at most, of the quickest answer since the two clocks last went apart.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerClock(std::sync::Arc<tokio::sync::watch::Sender<(Instant, UnixMs)>>);
+
+/// Less than this is what clocks that are kept right do.
+const WORTH_TELLING: Duration = Duration::from_secs(10);
 
 impl ServerClock {
     /// A clock that was told the server's time by an answer.
@@ -85,15 +88,22 @@ impl ServerClock {
         Self(std::sync::Arc::new(tokio::sync::watch::Sender::new((seen, server))))
     }
 
-    /// An answer says what time it is there.
+    /// An answer says what time it is there. One that took long says little: what it does not contradict, stays.
     pub(crate) fn correct(&self, asked: Instant, answered: Instant, server: UnixMs) {
-        self.0.send_replace((middle(asked, answered), server));
+        self.0.send_if_modified(|known| {
+            let believed = at(*known, answered);
+            if server <= believed && believed <= server.saturating_add(ms(answered.since(asked))) {
+                return false;
+            }
+            *known = (middle(asked, answered), server);
+            tell_of_jump(believed, at(*known, answered));
+            true
+        });
     }
 
     /// The server's time now.
     pub(crate) fn now(&self) -> UnixMs {
-        let (seen, server) = *self.0.borrow();
-        server.saturating_add(u64::try_from(now().since(seen).as_millis()).unwrap_or(u64::MAX))
+        at(*self.0.borrow(), now())
     }
 
     /// Waits until the server's time is at least this, also when its clock jumps meanwhile.
@@ -112,6 +122,32 @@ impl ServerClock {
             }
         }
     }
+}
+
+/// A jump that people must know of: nothing else says why no job runs.
+fn tell_of_jump(believed: UnixMs, found: UnixMs) {
+    let by = Duration::from_millis(believed.abs_diff(found));
+    if by < WORTH_TELLING {
+        return;
+    }
+    if found < believed {
+        tracing::warn!(
+            ?by,
+            "the server's clock has gone back: no instant is run twice, so the fleet's timers and crontabs \
+            wait until it is where it was"
+        );
+    } else {
+        tracing::warn!(?by, "the server's clock has jumped ahead: instants in between are missed, and treated as such");
+    }
+}
+
+/// The server's time then, if its clock and ours go alike since it was seen.
+fn at((seen, server): (Instant, UnixMs), then: Instant) -> UnixMs {
+    server.saturating_add(ms(then.since(seen)))
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The server looked at its clock between question and answer.
@@ -138,6 +174,22 @@ mod tests {
     fn paused() -> tokio::runtime::Runtime {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn a_slow_answer_corrects_only_what_it_contradicts() {
+        paused().block_on(async {
+            let begun = now();
+            let clock = ServerClock::heard(begun, begun, 10_000);
+            sleep(Duration::from_secs(4)).await;
+            let answered = now();
+
+            for (server, now) in [(10_000, 14_000), (14_000, 14_000), (9_999, 11_999), (60_000, 62_000)] {
+                let clock = ServerClock(std::sync::Arc::new(tokio::sync::watch::Sender::new(*clock.0.borrow())));
+                clock.correct(begun, answered, server);
+                assert_eq!(clock.now(), now, "the server said {server}, somewhere in four seconds");
+            }
+        });
     }
 
     #[test]

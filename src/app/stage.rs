@@ -66,8 +66,8 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
-    use crate::broker::Broker;
     use crate::broker::memory::Memory;
+    use crate::broker::{Broker, Standing};
     use crate::clock::{self, ServerClock};
     use crate::job::JobSection;
     use crate::runs::recorder::{Announcing, Beginning, Page, Recorder, Refused};
@@ -178,7 +178,7 @@ mod tests {
         let memory = Memory::new();
         let (link, others) = (memory.connect(), memory.connect());
         let handle = Handle::new("shop".into(), Arc::new(link.clone()), Settings::default()).unwrap();
-        let (announcing, _) = Announcing::begin(&handle, &"one".into(), String::new).await.unwrap();
+        let (announcing, _) = Announcing::begin(&handle, &"one".into(), Standing::Member, String::new).await.unwrap();
         let alive = Some(announcing.alive());
         let mut beating = Tasks::behind(&Gate::default());
         beating.start(announcing.run(None));

@@ -40,6 +40,23 @@ pub struct StreamFacts {
     pub created: UnixMs,
 }
 
+#[cfg(test)]
+impl StreamFacts {
+    /// A stream for tests.
+    pub(crate) fn orders(partitions: u32) -> Self {
+        Self {
+            name: "orders".into(),
+            layout_version: super::LAYOUT_VERSION,
+            partitions,
+            slot_groups: partitions.min(16),
+            keys: KeyLayout::Runnel,
+            partitioner: "xxh64".into(),
+            codec: "json".into(),
+            created: 0,
+        }
+    }
+}
+
 /// Facts of a stream, shared.
 pub type StreamRef = Arc<StreamFacts>;
 

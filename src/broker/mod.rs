@@ -294,8 +294,14 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
     /// Tells the group that a place is stopped, or is so no more, for the next plan. Rings the bell.
     async fn note_stopped(&self, group: &Group, partition: Partition, stop: Option<&Stop>) -> Result<(), BrokerError>;
 
-    /// A worker says that it is alive, and what it would say of itself on a status page (JSON).
-    async fn announce(&self, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError>;
+    /// A worker, or who runs one job, says that it is alive, and what it would say of itself on a status page (JSON).
+    async fn announce(
+        &self,
+        worker: &str,
+        standing: Standing,
+        ttl: Duration,
+        about: &str,
+    ) -> Result<UnixMs, BrokerError>;
 
     /// A worker is gone.
     async fn depart(&self, worker: &str) -> Result<(), BrokerError>;
@@ -325,8 +331,8 @@ pub trait Broker: Send + Sync + std::fmt::Debug + 'static {
 
     // --- the fleet -------------------------------------------------------------------------------------------------
 
-    /// A worker joins the fleet: it is alive from now on (as by [`Self::announce`]), and begins a generation if nobody
-    /// else is alive or the fleet runs another version. May be sent again. Answers the generation that holds.
+    /// A worker joins the fleet: it is alive from now on (as by [`Self::announce`]), and begins a generation if no
+    /// other member is alive or the fleet runs another version. May be sent again. Answers the generation that holds.
     async fn enroll(&self, worker: &str, ttl: Duration, version: &str) -> Result<Generation, BrokerError>;
 
     /// A worker bids to lead, or to go on leading. Taken if nobody's term lasts.

@@ -47,6 +47,15 @@ pub enum Swapped {
     },
 }
 
+/// As what somebody is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// A worker of the fleet.
+    Member,
+    /// Runs one job, and is gone after that: a fleet of guests is empty.
+    Guest,
+}
+
 /// A worker that is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerEntry {

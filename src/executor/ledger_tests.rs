@@ -1,18 +1,8 @@
 use super::*;
-use crate::broker::{Group, KeyLayout, StreamFacts};
+use crate::broker::{Group, StreamFacts};
 use crate::event::Partition;
 
 fn ledger() -> Ledger {
-    let facts = StreamFacts {
-        name: "orders".into(),
-        layout_version: 1,
-        partitions: 1,
-        slot_groups: 1,
-        keys: KeyLayout::Runnel,
-        partitioner: "xxh64".into(),
-        codec: "json".into(),
-        created: 0,
-    };
     let owned = Owned {
         epoch: crate::broker::Epoch(7),
         position: EventId::ZERO,
@@ -25,7 +15,7 @@ fn ledger() -> Ledger {
         done: Vec::new(),
         notes: Vec::new(),
     };
-    let group = Group { stream: facts.into(), processor: "billing".into() };
+    let group = Group { stream: StreamFacts::orders(1).into(), processor: "billing".into() };
     let fence = Fence { nonce: "nonce".into(), epoch: owned.epoch };
     Ledger::new(Place { group, partition: Partition(0) }, fence, 0, 10_000, &owned)
 }

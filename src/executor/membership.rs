@@ -14,13 +14,18 @@ use crate::decide::plan::Plan;
 use crate::decide::roster::Roster;
 use crate::event::Partition;
 
+/// How often the server had changed.
+pub(super) type Server = u64;
+
 /// What one member knows of its group.
 pub(super) struct Membership {
     group: Group,
     me: Arc<str>,
     roster: Roster,
     plan: Plan,
-    generation: Option<u64>,
+    /// The plan's generation, and at which server it is that: one that has lost writes counts the same numbers again, for
+    /// other plans.
+    generation: Option<(Server, u64)>,
     since: Option<UnixMs>,
     /// When a beat was answered, and the server's time in it.
     clock: Option<(Instant, UnixMs)>,
@@ -38,22 +43,30 @@ pub(super) struct Proposal {
 
 /// An answered beat.
 pub(super) struct Beaten {
+    pub(super) server: Server,
     pub(super) sent: Instant,
     pub(super) received: Instant,
     pub(super) answer: Result<Roll, BrokerError>,
 }
 
-/// Says that this member is alive.
+/// Says that this member is alive, which has the plan of this generation. What a server answers that is no more the same
+/// counts for nothing: it is asked again.
 pub(super) async fn beat(
     broker: Arc<dyn Broker>,
     group: Group,
     me: Arc<str>,
     ttl: Duration,
-    known: Option<u64>,
+    plan: Option<(Server, u64)>,
 ) -> Beaten {
-    let sent = clock::now();
-    let answer = broker.beat(&group, &me, ttl, known).await;
-    Beaten { sent, received: clock::now(), answer }
+    let changes = broker.server_changes();
+    loop {
+        let (server, sent) = (*changes.borrow(), clock::now());
+        let known = plan.filter(|(of, _)| *of == server).map(|(_, generation)| generation);
+        let answer = broker.beat(&group, &me, ttl, known).await;
+        if answer.is_err() || *changes.borrow() == server {
+            return Beaten { server, sent, received: clock::now(), answer };
+        }
+    }
 }
 
 /// Tries to install a plan.
@@ -75,8 +88,8 @@ impl Membership {
         }
     }
 
-    /// The generation of the plan that we have.
-    pub(super) fn known(&self) -> Option<u64> {
+    /// The generation of the plan that we have, and of which server.
+    pub(super) fn known(&self) -> Option<(Server, u64)> {
         self.generation
     }
 
@@ -91,23 +104,23 @@ impl Membership {
     }
 
     /// Takes in the answer to a beat. Says whether it brought another plan, or news of what is stopped.
-    pub(super) fn answered(&mut self, sent: Instant, received: Instant, roll: &Roll) -> bool {
+    pub(super) fn answered(&mut self, beaten: &Beaten, roll: &Roll) -> bool {
         let stopped: BTreeMap<_, _> = roll.stopped.iter().cloned().collect();
-        let is_news = self.generation != Some(roll.generation) || self.stopped != stopped;
-        self.roster.answered(sent, received, roll);
+        let generation = (beaten.server, roll.generation);
+        let is_other = self.generation != Some(generation);
+        let is_news = is_other || self.stopped != stopped;
+        self.roster.answered(beaten.sent, beaten.received, roll);
         self.since = Some(roll.since);
-        self.clock = Some((received, roll.now));
+        self.clock = Some((beaten.received, roll.now));
         self.stopped = stopped;
-        if let Some(text) = &roll.plan {
-            self.installed(roll.generation, text);
-        } else if self.generation != Some(roll.generation) {
-            self.installed(roll.generation, "");
+        if roll.plan.is_some() || is_other {
+            self.installed(generation, roll.plan.as_deref().unwrap_or_default());
         }
         is_news
     }
 
     /// This plan holds now.
-    pub(super) fn installed(&mut self, generation: u64, text: &str) {
+    fn installed(&mut self, (server, generation): (Server, u64), text: &str) {
         let (plan, broken) = match text {
             "" => (Plan::default(), Vec::new()),
             text => Plan::parse(text, self.group.stream.partitions),
@@ -116,12 +129,12 @@ impl Membership {
             tracing::warn!(processor = %self.group.processor, generation, "part of the plan cannot be read and is ignored: {what}");
         }
         self.plan = plan;
-        self.generation = Some(generation);
+        self.generation = Some((server, generation));
     }
 
     /// The plan that everybody's view calls for, if it is another than the one that holds.
-    pub(super) fn proposal(&self, now: Instant) -> Option<Proposal> {
-        let expected = self.generation?;
+    pub(super) fn proposal(&self, server: Server, now: Instant) -> Option<Proposal> {
+        let (_, expected) = self.generation.filter(|(of, _)| *of == server)?;
         let standing = self.roster.standing(now);
         let rules: Vec<(Partition, StopRule)> =
             self.stopped.iter().map(|(partition, stop)| (*partition, rule(stop))).collect();
@@ -168,5 +181,39 @@ fn rule(stop: &Stop) -> StopRule {
     match stop.kind {
         StopKind::Halted => StopRule::JoinedAfter(stop.since),
         StopKind::Paused | StopKind::Quarantined => StopRule::Nobody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::StreamFacts;
+    use crate::broker::memory::Memory;
+
+    /// Beats once, and answers what is ann's by the plan that holds.
+    async fn looks(ann: &mut Membership, broker: &Arc<dyn Broker>) -> Vec<Partition> {
+        let ttl = Duration::from_secs(30);
+        let beaten = beat(broker.clone(), ann.group.clone(), ann.me.clone(), ttl, ann.known()).await;
+        ann.answered(&beaten, beaten.answer.as_ref().unwrap());
+        ann.mine()
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_has_the_number_of_one_that_was_lost_is_another() {
+        let memory = Memory::new();
+        let group = Group { stream: StreamFacts::orders(2).into(), processor: "billing".into() };
+        let (broker, bob): (Arc<dyn Broker>, _) = (Arc::new(memory.connect()), memory.connect());
+        let mut ann = Membership::new(group.clone(), "ann".into(), Duration::from_secs(30));
+        let before = memory.checkpoint();
+        bob.swap(&group, 0, r#"{"ann":"0"}"#, &[], "bob says so").await.unwrap();
+        assert_eq!(looks(&mut ann, &broker).await, [Partition(0)]);
+        assert_eq!(looks(&mut ann, &broker).await, [Partition(0)]);
+
+        memory.roll_back(&before);
+        bob.swap(&group, 0, r#"{"ann":"1"}"#, &[], "bob says so").await.unwrap();
+
+        let server = *broker.server_changes().borrow();
+        assert!(ann.proposal(server, clock::now()).is_none(), "nothing is known of this server's plan");
+        assert_eq!(looks(&mut ann, &broker).await, [Partition(1)]);
     }
 }

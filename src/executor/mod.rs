@@ -197,7 +197,7 @@ impl Executor {
         }
         if !self.proposing
             && std::mem::take(&mut self.has_news)
-            && let Some(proposal) = self.membership.proposal(now)
+            && let Some(proposal) = self.membership.proposal(*self.server_changes.borrow(), now)
         {
             self.proposing = true;
             let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
@@ -278,18 +278,18 @@ impl Executor {
             self.tasks.start(leave);
             return;
         }
-        match beaten.answer {
+        match &beaten.answer {
             Ok(roll) => {
                 self.has_news = true;
                 self.trouble_is_over();
                 // A beat without news must not begin the waits for what others hold, and for what is stopped, afresh.
-                if self.membership.answered(beaten.sent, beaten.received, &roll) {
+                if self.membership.answered(&beaten, roll) {
                     self.replan(now);
                 }
                 self.doubt_stops(now);
             }
             Err(error) => {
-                self.trouble(&error, "beats");
+                self.trouble(error, "beats");
                 self.next_beat = self.next_beat.min(now + AGAIN);
             }
         }

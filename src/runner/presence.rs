@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::broker::Standing;
 use crate::clock::{self, ServerClock, UnixMs};
 use crate::error::{Doing, Failure};
 use crate::runs::recorder::{Alive, Announcing};
@@ -25,7 +26,8 @@ impl Presence {
     pub(crate) async fn announce(handle: &Handle, worker: &Arc<str>) -> Result<(Self, ServerClock), Failure> {
         let doing = || "say that a job runs here".to_owned();
         let started = clock::wall();
-        let (announcing, clock) = Announcing::begin(handle, worker, move || about(started)).await.doing(doing)?;
+        let (announcing, clock) =
+            Announcing::begin(handle, worker, Standing::Guest, move || about(started)).await.doing(doing)?;
         let (alive, mut beating) = (announcing.alive(), Tasks::behind(&Gate::default()));
         beating.start(announcing.run(Some(clock.clone())));
         Ok((Self { handle: handle.clone(), worker: worker.clone(), alive, beating }, clock))

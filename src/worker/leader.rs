@@ -229,7 +229,8 @@ impl Leader {
         // Safe to drop: a term that is not given up lapses.
         tokio::select! {
             answer = self.broker.resign(&self.worker, term) => match answer {
-                Ok(_) => tracing::info!(worker = %self.worker, %term, "this worker has resigned"),
+                Ok(true) => tracing::info!(worker = %self.worker, %term, "this worker has resigned"),
+                Ok(false) => tracing::info!(worker = %self.worker, %term, "its term was over before this worker resigned"),
                 Err(error) => tracing::warn!(worker = %self.worker, %term, error = %chain(&error),
                     "could not resign: the next leader begins when the term has lapsed"),
             },

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::broker::Group;
+use crate::broker::{Group, Standing};
 use crate::clock::{self, ServerClock};
 use crate::error::{Doing, Failure, chain};
 use crate::executor::tracked::Tracked;
@@ -121,7 +121,7 @@ impl Worker {
         let doing = || format!("join the fleet of app `{}`", self.app.name());
         broker.enroll(&self.name, ttl, &self.app.version).await.doing(doing)?;
         let about = about.clone();
-        Announcing::begin(&self.handle, &self.name, move || about.text()).await.doing(doing)
+        Announcing::begin(&self.handle, &self.name, Standing::Member, move || about.text()).await.doing(doing)
     }
 
     /// All are declared before any is run: what one trims must wait for the others' registration.

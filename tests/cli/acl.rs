@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use runnel::broker::{
     Acquire, Acquired, Begun, Bidden, Broker, BrokerError, Claim, ClaimKind, Claimed, Commit, Committed, Fence,
-    FrontMark, Group, Intervention, JobStop, NewEntry, NewLetter, OpenRun, Place, Renew, Retried, Source, Start,
-    StreamRef, Swapped,
+    FrontMark, Group, Intervention, JobStop, NewEntry, NewLetter, OpenRun, Place, Renew, Retried, Source, Standing,
+    Start, StreamRef, Swapped,
 };
 use runnel::event::Fields;
 use runnel::{EventId, Partition};
@@ -51,7 +51,7 @@ async fn a_worker_may_do_everything_a_worker_does() {
 
     broker.declare(stream).await.unwrap();
     let id = *broker.append(stream, vec![entry()]).await.unwrap().ids[0].as_ref().unwrap();
-    broker.announce("w1", TTL, "{}").await.unwrap();
+    broker.announce("w1", Standing::Member, TTL, "{}").await.unwrap();
     let roll = broker.beat(group, "w1", TTL, None).await.unwrap();
     assert!(matches!(
         broker.swap(group, roll.generation, "plan", &["w0".into()], "join").await,

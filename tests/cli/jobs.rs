@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runnel::broker::{Bidden, Broker, Claim, ClaimKind, Term};
+use runnel::broker::{Bidden, Broker, Claim, ClaimKind, Standing, Term};
 
 use crate::shop::Shop;
 
@@ -14,7 +14,7 @@ async fn with_a_leader() -> (Shop, Term) {
     let minute = Duration::from_secs(60);
     shop.broker.enroll("w1", minute, "1.2").await.unwrap();
     let about = format!(r#"{{"host":"a1","jobs":{{"report":{INSTANT},"ping":{INSTANT}}}}}"#);
-    shop.broker.announce("w1", minute, &about).await.unwrap();
+    shop.broker.announce("w1", Standing::Member, minute, &about).await.unwrap();
     let Bidden::Leader { term, .. } = shop.broker.bid("w1", minute).await.unwrap() else { panic!("nobody else bids") };
     (shop, term)
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use runnel::EventId;
-use runnel::broker::{Broker, StopKind};
+use runnel::broker::{Broker, Standing, StopKind};
 
 use crate::shop::{Ran, Shop, runnel};
 use crate::support::{Options, Server, free_port};
@@ -20,7 +20,7 @@ async fn status_tells_who_owns_what_what_is_stopped_and_what_holds_trimming_back
     let event: EventId =
         shop.tells(&["stream", "show", "orders"])["content"][1]["first"].as_str().unwrap().parse().unwrap();
     shop.stopped_at(1, event, StopKind::Halted, "card \u{1b}[2Jdeclined").await;
-    shop.broker.announce("w1", Duration::from_secs(60), r#"{"host":"a1","pid":7}"#).await.unwrap();
+    shop.broker.announce("w1", Standing::Member, Duration::from_secs(60), r#"{"host":"a1","pid":7}"#).await.unwrap();
 
     let told = shop.tells(&["status"]);
     let shown = shop.runs(&["status"]);

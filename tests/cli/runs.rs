@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use runnel::App;
-use runnel::broker::Broker;
+use runnel::broker::{Broker, Standing};
 use runnel::runs::output::{Channel, FileLogStore, LogStore, RunMetadata};
 use runnel::runs::{
     Action, AttemptLog, NewRunLog, Parameters, RunId, RunLog, Status, StepLog, Stores, TaskLogEvent, WorkerRef,
@@ -178,7 +178,11 @@ async fn the_token_goes_to_live_workers_and_not_where_a_document_says() {
     }
     let url = runs.served().await;
     let about = serde_json::json!({ "host": host, "http": url }).to_string();
-    connected(&server.url()).await.announce("alive", std::time::Duration::from_secs(60), &about).await.unwrap();
+    connected(&server.url())
+        .await
+        .announce("alive", Standing::Member, std::time::Duration::from_secs(60), &about)
+        .await
+        .unwrap();
     // Without the log_dir: the lines are with others.
     let by_broker = |run: &str| {
         let mut command = runnel(&["--app", "shop", "logs", run]);

@@ -198,7 +198,7 @@ impl Hands for RawServer {
             if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], 'until', by) end
             local live = redis.call('HGETALL', KEYS[2])
             for i = 1, #live, 2 do
-              local dead_after, lives = string.match(live[i + 1], '^(%d+) (%d+)$')
+              local dead_after, lives = string.match(live[i + 1], '^(%d+) (.*)$')
               redis.call('HSET', KEYS[2], live[i], string.format('%.0f %s', tonumber(dead_after) + by, lives))
             end
             for _, over in ipairs(redis.call('KEYS', ARGV[2])) do

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use runnel::broker::Broker;
 use runnel::broker::redis::{Redis, RedisOptions};
+use runnel::broker::{Broker, Standing};
 use runnel::runs::{Status, Stores, WorkerRef};
 use runnel::settings::RedisUrl;
 use tokio::net::{TcpListener, TcpStream};
@@ -38,7 +38,7 @@ impl Fleet {
     /// A worker is alive, and answers there.
     async fn announces(&self, worker: &str, url: Option<&str>) {
         let about = serde_json::json!({ "host": host(), "http": url }).to_string();
-        self.broker.announce(worker, Duration::from_secs(60), &about).await.unwrap();
+        self.broker.announce(worker, Standing::Member, Duration::from_secs(60), &about).await.unwrap();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::Value;
-use runnel::broker::{Broker, Roll, Source, Stop, StopKind, Swapped};
+use runnel::broker::{Broker, Roll, Source, Standing, Stop, StopKind, Swapped};
 use runnel::{EventId, Partition};
 
 use crate::support::{eventually, in_time};
@@ -167,10 +167,10 @@ async fn rosters_of_a_wrong_type_are_named_and_nothing_is_half_done() {
 #[tokio::test]
 async fn workers_are_listed_while_they_are_alive() {
     let world = World::new().await;
-    let now = world.broker.announce("b", TTL, r#"{"pid":1}"#).await.unwrap();
-    world.broker.announce("a", TTL, "{}").await.unwrap();
-    world.broker.announce("gone", TTL, "{}").await.unwrap();
-    world.broker.announce("dead", Duration::from_millis(1), "{}").await.unwrap();
+    let now = world.broker.announce("b", Standing::Member, TTL, r#"{"pid":1}"#).await.unwrap();
+    world.broker.announce("a", Standing::Member, TTL, "{}").await.unwrap();
+    world.broker.announce("gone", Standing::Member, TTL, "{}").await.unwrap();
+    world.broker.announce("dead", Standing::Member, Duration::from_millis(1), "{}").await.unwrap();
     world.broker.depart("gone").await.unwrap();
 
     eventually("`dead` is not listed", async || world.broker.workers().await.unwrap().len() == 2).await;

@@ -2,7 +2,7 @@
 
 use redis::Value;
 use runnel::broker::{
-    Acquired, Broker, Committed, Forgotten, FrontMark, Intervention, Mark, Renewed, Start, StopKind, Trimmed,
+    Acquired, Broker, Committed, Forgotten, FrontMark, Intervention, Mark, Renewed, Standing, Start, StopKind, Trimmed,
 };
 use runnel::{EventId, Partition};
 
@@ -303,6 +303,6 @@ async fn a_full_server_refuses_events_and_lets_work_go_on() {
     let group = &world.place.group;
     world.broker.beat(group, "m", crate::world::TTL, None).await.unwrap();
     world.broker.swap(group, 0, "plan", &[], "join").await.unwrap();
-    world.broker.announce("w", crate::world::TTL, "{}").await.unwrap();
+    world.broker.announce("w", Standing::Member, crate::world::TTL, "{}").await.unwrap();
     world.broker.declare(&crate::world::facts("orders")).await.unwrap();
 }

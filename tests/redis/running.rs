@@ -2,7 +2,7 @@
 
 use redis::Value;
 use runnel::Partition;
-use runnel::broker::{Begun, Broker, OpenRun};
+use runnel::broker::{Begun, Broker, OpenRun, Standing};
 use runnel::event::Fields;
 
 use crate::world::World;
@@ -73,6 +73,6 @@ async fn a_worker_that_a_foreign_hand_wrote_is_nobody() {
     let _: Value = world.does("HSET LIVE ghost soon other 1 third 99999999999999999999999");
 
     assert_eq!(world.broker.workers().await.unwrap(), []);
-    world.broker.announce("ann", crate::world::TTL, "{}").await.unwrap();
+    world.broker.announce("ann", Standing::Member, crate::world::TTL, "{}").await.unwrap();
     assert_eq!(world.does::<Vec<String>>("HKEYS LIVE"), ["ann"]);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::Value;
 use runnel::broker::redis::Redis;
-use runnel::broker::{Broker, BrokerError, FrontMark, KeyLayout, Mark, NewEntry, Source, StopKind};
+use runnel::broker::{Broker, BrokerError, FrontMark, KeyLayout, Mark, NewEntry, Source, Standing, StopKind};
 use runnel::event::Fields;
 use runnel::settings::RedisUrl;
 use runnel::{EventId, Partition};
@@ -198,7 +198,7 @@ async fn erasing_an_app_leaves_others_alone() {
             stream.keys = layout;
             broker.declare(&stream).await.unwrap();
             broker.append(&stream.into(), vec![entry(0, None, "x")]).await.unwrap();
-            broker.announce("w", Duration::from_secs(1), "{}").await.unwrap();
+            broker.announce("w", Standing::Member, Duration::from_secs(1), "{}").await.unwrap();
         }
     }
     let before: u64 = redis::cmd("DBSIZE").query(&mut server.raw()).unwrap();

@@ -11,8 +11,8 @@ use crate::broker::letters::RETRIED_AT_ONCE;
 use crate::broker::{
     Acquire, Acquired, Appended, Begun, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence,
     Forgotten, Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, OpenRun,
-    PartitionSurvey, Place, Renew, Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
-    Term, Trimmed, WorkerEntry,
+    PartitionSurvey, Place, Renew, Renewed, Retried, Roll, ServerFacts, Source, Standing, Stop, StreamFacts, StreamRef,
+    Swapped, Term, Trimmed, WorkerEntry,
 };
 use crate::clock::{self, UnixMs};
 use crate::event::{Entry, EventId, Fields, Partition};
@@ -250,9 +250,15 @@ impl Broker for MemoryBroker {
         self.ask(Operation::Tell, step).await
     }
 
-    async fn announce(&self, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError> {
+    async fn announce(
+        &self,
+        worker: &str,
+        standing: Standing,
+        ttl: Duration,
+        about: &str,
+    ) -> Result<UnixMs, BrokerError> {
         let (worker, about) = (worker.to_owned(), about.to_owned());
-        self.ask(Operation::Tell, move |store, now| store.announce(&worker, ttl, &about, now)).await
+        self.ask(Operation::Tell, move |store, now| store.announce(&worker, standing, ttl, &about, now)).await
     }
 
     async fn depart(&self, worker: &str) -> Result<(), BrokerError> {

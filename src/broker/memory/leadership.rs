@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, LeaderEntry, Term};
+use crate::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, LeaderEntry, Standing, Term};
 use crate::clock::UnixMs;
 
 use super::history::Step;
@@ -104,15 +104,16 @@ impl Store {
     pub(super) fn enroll(&mut self, worker: &str, ttl: Duration, version: &str, now: ServerTime) -> Generation {
         self.bring_workers_up_to_date(now);
         self.workers.retain(|_, entry| entry.dead_after > now.ms());
+        let is_empty = self.workers.values().all(|worker| worker.standing == Standing::Guest);
         let generation = &mut self.fleet.generation;
-        let begun = generation.number == 0 || generation.version != version || self.workers.is_empty();
+        let begun = generation.number == 0 || generation.version != version || is_empty;
         if begun {
             *generation = Generation { number: generation.number + 1, version: version.to_owned() };
         }
         let generation = generation.clone();
-        let fresh = Worker { dead_after: 0, ttl, about: String::new() };
+        let fresh = Worker { dead_after: 0, ttl, about: String::new(), standing: Standing::Member };
         let enrolled = self.workers.entry(worker.to_owned()).or_insert(fresh);
-        (enrolled.dead_after, enrolled.ttl) = (now.plus(ttl), ttl);
+        (enrolled.dead_after, enrolled.ttl, enrolled.standing) = (now.plus(ttl), ttl, Standing::Member);
         let (worker, number) = (worker.to_owned(), generation.number);
         self.history.record(|| Step::Enrolled { worker, generation: number, begun, at: now.ms() });
         generation

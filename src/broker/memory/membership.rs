@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::{Group, MemberEntry, Roll, Stop, Swapped, WorkerEntry};
+use crate::broker::{Group, MemberEntry, Roll, Standing, Stop, Swapped, WorkerEntry};
 use crate::clock::UnixMs;
 use crate::event::{Fields, Partition};
 
@@ -22,6 +22,7 @@ pub(super) struct Worker {
     pub(super) dead_after: UnixMs,
     pub(super) ttl: Duration,
     pub(super) about: String,
+    pub(super) standing: Standing,
 }
 
 /// The members of one processor and the plan they follow.
@@ -138,9 +139,16 @@ impl Store {
         self.ring(group, "stopped", now);
     }
 
-    pub(super) fn announce(&mut self, worker: &str, ttl: Duration, about: &str, now: ServerTime) -> UnixMs {
+    pub(super) fn announce(
+        &mut self,
+        worker: &str,
+        standing: Standing,
+        ttl: Duration,
+        about: &str,
+        now: ServerTime,
+    ) -> UnixMs {
         self.bring_workers_up_to_date(now);
-        let worker_now = Worker { dead_after: now.plus(ttl), ttl, about: about.to_owned() };
+        let worker_now = Worker { dead_after: now.plus(ttl), ttl, about: about.to_owned(), standing };
         self.workers.insert(worker.to_owned(), worker_now);
         now.ms()
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::{
-    Acquire, Acquired, Broker, BrokerError, Commit, Committed, Epoch, Fence, FrontMark, Group, KeyLayout,
-    LAYOUT_VERSION, NewEntry, Owned, Place, Source, Start, StreamFacts, StreamRef,
+    Acquire, Acquired, Broker, BrokerError, Commit, Committed, Epoch, Fence, FrontMark, Group, NewEntry, Owned, Place,
+    Source, Start, StreamFacts, StreamRef,
 };
 use crate::event::{EventId, Fields, Partition};
 
@@ -29,16 +29,7 @@ const NO_PATIENCE: Faults = Faults {
 };
 
 fn orders() -> StreamRef {
-    Arc::new(StreamFacts {
-        name: "orders".into(),
-        layout_version: LAYOUT_VERSION,
-        partitions: 2,
-        slot_groups: 2,
-        keys: KeyLayout::Runnel,
-        partitioner: "xxh64".into(),
-        codec: "json".into(),
-        created: 0,
-    })
+    Arc::new(StreamFacts::orders(2))
 }
 
 fn place() -> Place {

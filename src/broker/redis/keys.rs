@@ -215,19 +215,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::broker::LAYOUT_VERSION;
 
     fn place(keys: KeyLayout) -> Place {
-        let facts = StreamFacts {
-            name: "orders".into(),
-            layout_version: LAYOUT_VERSION,
-            partitions: 32,
-            slot_groups: 16,
-            keys,
-            partitioner: "xxh64".into(),
-            codec: "json".into(),
-            created: 0,
-        };
+        let facts = StreamFacts { keys, ..StreamFacts::orders(32) };
         Place { group: Group { stream: Arc::new(facts), processor: "billing".into() }, partition: Partition(19) }
     }
 

@@ -40,8 +40,8 @@ use self::target::Target;
 use super::{
     Acquire, Acquired, Appended, Begun, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence,
     Forgotten, Generation, Group, Intervention, JobEntry, JobStop, LeaderEntry, Mark, NewEntry, OpenRun,
-    PartitionSurvey, Place, Renew, Renewed, Retried, Roll, ServerFacts, Source, Stop, StreamFacts, StreamRef, Swapped,
-    Term, Trimmed, WorkerEntry,
+    PartitionSurvey, Place, Renew, Renewed, Retried, Roll, ServerFacts, Source, Standing, Stop, StreamFacts, StreamRef,
+    Swapped, Term, Trimmed, WorkerEntry,
 };
 use crate::clock::UnixMs;
 use crate::event::{Entry, EventId, Fields, Partition};
@@ -286,8 +286,14 @@ impl Broker for Redis {
         roster::note_stopped(self, group, partition, stop).await
     }
 
-    async fn announce(&self, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError> {
-        roster::announce(self, worker, ttl, about).await
+    async fn announce(
+        &self,
+        worker: &str,
+        standing: Standing,
+        ttl: Duration,
+        about: &str,
+    ) -> Result<UnixMs, BrokerError> {
+        roster::announce(self, worker, standing, ttl, about).await
     }
 
     async fn depart(&self, worker: &str) -> Result<(), BrokerError> {

@@ -7,7 +7,7 @@ use super::leadership::whole_ms;
 use super::ownership::{stop_kind, stop_word};
 use super::reply::{self, Reply, Unread};
 use super::scripts;
-use crate::broker::{BrokerError, Group, MemberEntry, Roll, Stop, Swapped, WorkerEntry};
+use crate::broker::{BrokerError, Group, MemberEntry, Roll, Standing, Stop, Swapped, WorkerEntry};
 use crate::clock::UnixMs;
 use crate::event::Partition;
 
@@ -58,10 +58,20 @@ pub(super) async fn note_stopped(
     redis.connection.run("telling of a stopped partition", call).await.map(drop)
 }
 
-pub(super) async fn announce(redis: &Redis, worker: &str, ttl: Duration, about: &str) -> Result<UnixMs, BrokerError> {
+pub(super) async fn announce(
+    redis: &Redis,
+    worker: &str,
+    standing: Standing,
+    ttl: Duration,
+    about: &str,
+) -> Result<UnixMs, BrokerError> {
     const DOING: &str = "announcing a worker";
     let ttl_ms = whole_ms(ttl);
-    let call = scripts::ANNOUNCE.on([redis.keys.live()]).arg(worker).arg(ttl_ms);
+    let standing = match standing {
+        Standing::Member => "",
+        Standing::Guest => " guest",
+    };
+    let call = scripts::ANNOUNCE.on([redis.keys.live()]).arg(worker).arg(ttl_ms).arg(standing);
     let now = redis.asked(DOING, call, reply::number).await?;
     let key = redis.keys.worker(worker);
     let mut pipeline = redis::pipe();
@@ -116,9 +126,8 @@ fn alive(time: redis::Value, held: redis::Value) -> Result<Vec<(String, UnixMs)>
     for (name, held) in reply::pairs(held)? {
         let held = reply::text(held)?;
         // Open to foreign hands: what cannot be read is nobody, as for those who announce themselves.
-        let read =
-            held.split_once(' ').and_then(|(dead_after, ttl)| Some((dead_after.parse().ok()?, ttl.parse().ok()?)));
-        let Some((dead_after, ttl)) = read else { continue };
+        let mut words = held.split(' ').map(str::parse);
+        let (Some(Ok(dead_after)), Some(Ok(ttl))) = (words.next(), words.next()) else { continue };
         let dead_after: UnixMs = now.saturating_add(ttl).min(dead_after);
         if dead_after > now {
             alive.push((name, dead_after));

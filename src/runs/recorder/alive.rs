@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, Standing};
 use crate::clock::{self, ServerClock};
 use crate::decide::heartbeat::Heartbeat;
 use crate::stream::current::Handle;
@@ -54,6 +54,7 @@ impl Alive {
 pub(crate) struct Announcing {
     handle: Handle,
     worker: Arc<str>,
+    standing: Standing,
     about: Box<dyn Fn() -> String + Send + Sync>,
     heard: watch::Sender<Heartbeat>,
 }
@@ -63,13 +64,15 @@ impl Announcing {
     pub(crate) async fn begin(
         handle: &Handle,
         worker: &Arc<str>,
+        standing: Standing,
         about: impl Fn() -> String + Send + Sync + 'static,
     ) -> Result<(Self, ServerClock), BrokerError> {
         let (ttl, sent) = (handle.settings().default_lock_expiry, clock::now());
-        let server = handle.broker().announce(worker, ttl, &about()).await?;
+        let server = handle.broker().announce(worker, standing, ttl, &about()).await?;
         let received = clock::now();
         let heard = watch::Sender::new(Heartbeat::new(ttl, sent, received));
-        let announcing = Self { handle: handle.clone(), worker: worker.clone(), about: Box::new(about), heard };
+        let announcing =
+            Self { handle: handle.clone(), worker: worker.clone(), standing, about: Box::new(about), heard };
         Ok((announcing, ServerClock::heard(sent, received, server)))
     }
 
@@ -85,7 +88,7 @@ impl Announcing {
         loop {
             clock::sleep(pause).await;
             let sent = clock::now();
-            pause = match self.handle.broker().announce(&self.worker, ttl, &(self.about)()).await {
+            pause = match self.handle.broker().announce(&self.worker, self.standing, ttl, &(self.about)()).await {
                 Ok(server) => {
                     let received = clock::now();
                     self.heard.send_modify(|heartbeat| heartbeat.answered(sent, received));

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::broker::Broker;
 use crate::broker::memory::{Fault, Memory, MemoryBroker, Operation};
+use crate::broker::{Broker, Standing};
 use crate::event::{EventId, Partition};
 use crate::runs::tasks::TASKS_NAME;
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ const TTL: Duration = Duration::from_secs(10);
 async fn worker(memory: &Memory, name: &str, policy: TaskLogPolicy) -> Desk {
     let link = memory.connect();
     let handle = Handle::new("shop".into(), Arc::new(link.clone()), Settings::default()).unwrap();
-    let now = link.announce(name, TTL, "{}").await.unwrap();
+    let now = link.announce(name, Standing::Member, TTL, "{}").await.unwrap();
     let clock = ServerClock::heard(clock::now(), clock::now(), now);
     let (recorder, beside) = Recorder::new(handle, clock, name.into(), policy);
     let mut tasks = Tasks::behind(&Gate::default());
@@ -143,7 +143,7 @@ async fn a_run_of_a_dead_worker_crashes_once_whoever_looks() {
     assert_eq!(watch.scan(true).await.unwrap(), [], "she lives");
 
     clock::sleep(TTL + Duration::from_secs(1)).await;
-    bob.link.announce("bob", TTL, "{}").await.unwrap();
+    bob.link.announce("bob", Standing::Member, TTL, "{}").await.unwrap();
     let found = watch.scan(true).await.unwrap();
 
     assert_eq!(found.len(), 1);

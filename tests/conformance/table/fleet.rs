@@ -4,7 +4,7 @@ mod claims;
 
 use std::time::Duration;
 
-use runnel::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, Term};
+use runnel::broker::{Bidden, Claim, ClaimKind, Claimed, Generation, JobEntry, JobStop, Standing, Term};
 
 use super::on_every_store;
 use crate::case::{Case, SOON, TTL, TTL_MS};
@@ -74,6 +74,19 @@ on_every_store! {
         assert_eq!(case.enrolled("bob", "1").await, 2);
     }
 
+    async fn who_only_runs_a_job_makes_no_fleet(kind: Kind) {
+        let case = Case::empty(kind).await;
+        case.announce("job", Standing::Guest, TTL, "{}").await.unwrap();
+
+        assert_eq!(case.enrolled("ann", "1").await, 1);
+        case.depart("ann").await.unwrap();
+        case.announce("job", Standing::Guest, TTL, "{}").await.unwrap();
+        assert_eq!(case.workers_alive().await, ["job"]);
+        assert_eq!(case.enrolled("bob", "1").await, 2, "nobody but a guest was there");
+        case.announce("bob", Standing::Member, TTL, "{}").await.unwrap();
+        assert_eq!(case.enrolled("cid", "1").await, 2);
+    }
+
     async fn a_worker_that_joins_others_of_its_version_begins_none(kind: Kind) {
         let case = Case::empty(kind).await;
         case.enrolled("ann", "1").await;
@@ -105,7 +118,7 @@ on_every_store! {
 
     async fn the_first_generation_begins_also_among_workers_that_only_announced_themselves(kind: Kind) {
         let case = Case::empty(kind).await;
-        case.announce("old", TTL, "{}").await.unwrap();
+        case.announce("old", Standing::Member, TTL, "{}").await.unwrap();
 
         assert_eq!(case.enrolled("ann", "").await, 1);
     }
@@ -135,7 +148,7 @@ on_every_store! {
     async fn what_a_worker_says_of_itself_outlives_its_enrolling_again(kind: Kind) {
         let case = Case::empty(kind).await;
         case.enrolled("ann", "1").await;
-        case.announce("ann", TTL, "{\"pid\":1}").await.unwrap();
+        case.announce("ann", Standing::Member, TTL, "{\"pid\":1}").await.unwrap();
 
         case.enrolled("ann", "1").await;
 

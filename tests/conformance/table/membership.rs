@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runnel::broker::{Source, Stop, StopKind, Swapped};
+use runnel::broker::{Source, Standing, Stop, StopKind, Swapped};
 use runnel::event::{EventId, Partition};
 
 use super::on_every_store;
@@ -138,10 +138,10 @@ on_every_store! {
         let names = async || {
             case.workers().await.unwrap().into_iter().map(|worker| (worker.name, worker.about)).collect::<Vec<_>>()
         };
-        let now = case.announce("bob", TTL, "{}").await.unwrap();
+        let now = case.announce("bob", Standing::Member, TTL, "{}").await.unwrap();
         assert!(now > 0);
-        case.announce("ann", TTL, "{\"a\":1}").await.unwrap();
-        case.announce("bob", TTL, "{\"b\":2}").await.unwrap();
+        case.announce("ann", Standing::Member, TTL, "{\"a\":1}").await.unwrap();
+        case.announce("bob", Standing::Member, TTL, "{\"b\":2}").await.unwrap();
 
         let [ann, bob] = [("ann", "{\"a\":1}"), ("bob", "{\"b\":2}")].map(|(name, about)| (name.to_owned(), about.to_owned()));
         assert_eq!(names().await, [ann.clone(), bob]);
@@ -153,11 +153,11 @@ on_every_store! {
 
     async fn a_clock_that_went_back_keeps_no_dead_worker_alive(kind: Kind) {
         let case = Case::empty(kind).await;
-        case.announce("dead", SOON, "{}").await.unwrap();
+        case.announce("dead", Standing::Member, SOON, "{}").await.unwrap();
         case.hands().turn_clock_back(TTL_MS);
 
         crate::support::eventually("the dead one is not listed any more", async || {
-            case.announce("alive", TTL, "{}").await.unwrap();
+            case.announce("alive", Standing::Member, TTL, "{}").await.unwrap();
             names_of(&case).await == ["alive"]
         })
         .await;
@@ -165,11 +165,11 @@ on_every_store! {
 
     async fn a_clock_that_went_back_leaves_who_is_alive_the_whole_of_its_time(kind: Kind) {
         let case = Case::empty(kind).await;
-        case.announce("slow", TTL, "{}").await.unwrap();
+        case.announce("slow", Standing::Member, TTL, "{}").await.unwrap();
         case.hands().turn_clock_back(3 * TTL_MS);
 
         // Others announce themselves more often, and for a shorter time.
-        let now = case.announce("quick", NO_TIME, "{}").await.unwrap();
+        let now = case.announce("quick", Standing::Member, NO_TIME, "{}").await.unwrap();
 
         let workers = case.workers().await.unwrap();
         let slow = workers.iter().find(|worker| worker.name == "slow").expect("it is alive");
@@ -178,7 +178,7 @@ on_every_store! {
 
     async fn no_worker_is_told_to_live_longer_than_its_time(kind: Kind) {
         let case = Case::empty(kind).await;
-        let now = case.announce("ann", TTL, "{}").await.unwrap();
+        let now = case.announce("ann", Standing::Member, TTL, "{}").await.unwrap();
         case.hands().turn_clock_back(3 * TTL_MS);
 
         let [ann] = &case.workers().await.unwrap()[..] else { panic!("she is alive") };

@@ -1,4 +1,4 @@
--- A worker joins the fleet. It begins a generation if nobody is alive, or if the fleet runs another version.
+-- A worker joins the fleet. It begins a generation if no member is alive, or if the fleet runs another version.
 -- KEYS  live (see live.lua), lead (gen, version)
 -- ARGV  worker, time to live in ms, version
 -- Returns {generation, version}.
@@ -13,5 +13,5 @@ if generation == '0' or lead.version ~= ARGV[3] or alive == 0 then
   generation = digits(tonumber(generation) + 1)
   redis.call('HSET', KEYS[2], 'gen', generation, 'version', ARGV[3])
 end
-note_alive(KEYS[1], ARGV[1], now, ARGV[2])
+note_alive(KEYS[1], ARGV[1], now, ARGV[2], '')
 return {generation, ARGV[3]}
