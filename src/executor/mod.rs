@@ -47,7 +47,7 @@ pub(crate) use fetch::Appetite;
 use committer::Committer;
 use holding::Holding;
 use lane::LaneEnd;
-use membership::{Beaten, Membership};
+use membership::{Beaten, Membership, Server};
 use rebalance::{Asked, Place, Wish};
 
 /// What all executors of a worker share.
@@ -84,7 +84,7 @@ pub(crate) struct Halt {
 enum Report {
     Beaten(Beaten),
     Swapped(Result<Swapped, BrokerError>),
-    Bell(EventId),
+    Bell((Server, EventId)),
     Acquired { partition: Partition, asked: Asked, answer: Result<Acquired, BrokerError> },
     Ended { partition: Partition, end: LaneEnd },
     Renewed { sent: Instant, answers: Vec<upkeep::Renewal> },
@@ -165,7 +165,7 @@ impl Executor {
     /// Runs until it is drained. Dropping it drops everything it owns, unreleased.
     pub(crate) async fn run(mut self) {
         let mut server_changes = self.server_changes.clone();
-        self.listen_for_the_bell(EventId::ZERO);
+        self.listen_for_the_bell((0, EventId::ZERO));
         let (drain, abort) = (self.around.drain.clone(), self.around.abort.clone());
         while !drain.is_cancelled() {
             self.keep_up();

@@ -14,6 +14,7 @@ use crate::runs::{RunContext, RunFacts, RunId, TaskKind};
 
 use super::lane::LaneEnd;
 use super::ledger::Ledger;
+use super::membership::Server;
 use super::tenancy::{self, Opening};
 use super::{Executor, Halt, Holding, Report};
 
@@ -35,7 +36,7 @@ pub(super) struct Wish {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     /// How often the server had changed.
-    pub(super) server: u64,
+    pub(super) server: Server,
     pub(super) sent: Instant,
 }
 
@@ -275,14 +276,18 @@ impl Executor {
 
     // --- the bell ----------------------------------------------------------------------------------------------------
 
-    pub(super) fn listen_for_the_bell(&mut self, after: EventId) {
+    pub(super) fn listen_for_the_bell(&mut self, (heard_at, heard): (Server, EventId)) {
         let (broker, group) = (self.around.handle.broker().clone(), self.group.clone());
+        let changes = self.server_changes.clone();
         self.tasks.start(async move {
             loop {
+                let server = *changes.borrow();
+                // One that has lost writes may ring with lower numbers than those heard before.
+                let after = if server == heard_at { heard } else { EventId::ZERO };
                 // Rings that came before say nothing that the first beat does not say as well; all of them are one.
                 match broker.read(&Source::Bell(group.clone()), after, 256, false).await {
                     Ok(rings) => match rings.last() {
-                        Some(ring) => return Report::Bell(ring.id),
+                        Some(ring) => return Report::Bell((server, ring.id)),
                         None => continue,
                     },
                     Err(error) => {

@@ -6,6 +6,7 @@ mod crashes;
 mod crontabs;
 mod dead_letters;
 mod draining;
+mod fail_overs;
 mod kit;
 mod leader;
 mod loops;
