@@ -18,6 +18,8 @@ use super::run::Occasion;
 /// The pauses between runs that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Generations are counted from 1; an instant in milliseconds is beyond this since 2004.
+const LAST_GENERATION: u64 = 1 << 40;
 
 /// Runs a task on this worker: once, unless its policy stops it; then again when it is resumed.
 pub(super) async fn on_worker(stage: Stage) {
@@ -63,7 +65,10 @@ impl Stage {
                     task: running it again");
             }
             Got::Ours { again: false } => {}
-            Got::Taken => return true,
+            Got::Taken => {
+                self.tell_of_another_kind(term).await;
+                return true;
+            }
             Got::Lost => return false,
         }
         let mut pause = PAUSE;
@@ -88,6 +93,15 @@ impl Stage {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         false
+    }
+
+    /// What a timer or crontab of this name has claimed lies beyond every generation: nobody would know why it never runs.
+    async fn tell_of_another_kind(&self, term: Term) {
+        let last = self.entry(term).await.and_then(|entry| entry.last);
+        if last.is_some_and(|last| last > LAST_GENERATION) {
+            tracing::error!(task = %self.job.name, "a timer or crontab of the fleet had this name before, and the instants that \
+                were claimed for it hide that the task has not run: give the task a name of its own");
+        }
     }
 
     /// Closes what generations that are over have left open: nobody runs the task for them any more.
