@@ -5,6 +5,8 @@ use chrono::DateTime;
 use crate::event::EventId;
 use crate::settings::shown;
 
+use super::End;
+
 /// The beginning or the end of a range of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bound {
@@ -30,6 +32,18 @@ impl Bound {
             Self::Id(id) => id,
             Self::Time(ms) => ms.checked_sub(1).map_or(EventId::ZERO, |before| EventId::new(before, u64::MAX)),
         }
+    }
+}
+
+/// The first and the last id of a range; everything where nothing is said.
+///
+/// # Errors
+/// A range that ends before it begins is a mistake: as a range without anything in it, it would look like an answer.
+pub(super) fn range(from: Option<Bound>, to: Option<Bound>) -> Result<(EventId, EventId), End> {
+    let (first, last) = (from.map_or(EventId::ZERO, Bound::first), to.map_or(EventId::MAX, Bound::last));
+    match from.is_some() && first > last {
+        true => Err(End::Usage("--to lies before --from: nothing can lie between them".into())),
+        false => Ok((first, last)),
     }
 }
 

@@ -182,6 +182,17 @@ async fn nothing_is_done_to_letters_that_nobody_has_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_ends_before_it_begins_is_refused() {
+    let shop = with_letters().await;
+
+    for verb in ["list", "retry", "drop"] {
+        let refused =
+            shop.runs(&["dead", verb, "orders", "--from", "2026-11-22T10:00:00Z", "--to", "2026-11-22T09:00:00Z"]);
+        assert!(refused.code == 2 && refused.err.contains("--to lies before --from"), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_letters_than_one_page_are_all_found_and_keep_their_order() {
     let shop = Shop::open().await;
     let many: Vec<_> = (1..=350).rev().map(|n| (id(n), "declined", order(n))).collect();

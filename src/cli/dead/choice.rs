@@ -10,7 +10,7 @@ use crate::event::{EventId, Partition};
 use crate::processor::dead_letter::Letter;
 use crate::route::{Key, Partitioner};
 
-use crate::cli::bounds::{Bound, read_bound, read_id};
+use crate::cli::bounds::{Bound, range, read_bound, read_id};
 use crate::cli::{End, Host, KeyOf, lookup};
 
 use super::walk::Found;
@@ -22,8 +22,8 @@ pub(super) struct Choice {
     pub(super) processor: Option<String>,
     pub(super) partitions: Vec<Partition>,
     key: Option<(Vec<u8>, KeyOf)>,
-    /// The first and the last letter id, both included; none if no letter can lie between them.
-    pub(super) range: Option<(EventId, EventId)>,
+    /// The first and the last letter id, both included.
+    pub(super) range: (EventId, EventId),
 }
 
 /// What a choice has to say to one entry.
@@ -66,8 +66,7 @@ impl Choice {
     pub(super) async fn of(matches: &ArgMatches, stream: &StreamRef, host: &dyn Host) -> Result<Self, End> {
         let ids = matches.try_get_many::<EventId>("ids").ok().flatten().into_iter().flatten().copied().collect();
         let bound = |name: &str| matches.try_get_one::<Bound>(name).ok().flatten().copied();
-        let (first, last) =
-            (bound("from").map_or(EventId::ZERO, Bound::first), bound("to").map_or(EventId::MAX, Bound::last));
+        let range = range(bound("from"), bound("to"))?;
         let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten();
         let named = matches.try_get_many::<u32>("partition").ok().flatten().into_iter().flatten().copied();
         let mut partitions = lookup::partitions(stream, named)?;
@@ -84,7 +83,7 @@ impl Choice {
             processor: text("processor").cloned(),
             partitions: partitions.into_iter().map(Partition).collect(),
             key,
-            range: (first <= last).then_some((first, last)),
+            range,
         })
     }
 

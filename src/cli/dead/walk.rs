@@ -43,7 +43,7 @@ pub(super) async fn walk(
 ) -> Result<Met, End> {
     let letters = Arc::new(stream.dead_letters());
     let mut met = Met::default();
-    let Some((first, last)) = choice.range else { return Ok(met) };
+    let (first, last) = choice.range;
     for &partition in &choice.partitions {
         let mut from = first;
         loop {

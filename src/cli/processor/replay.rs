@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::event::{EventId, Partition};
 use crate::worker::replay::{Replay, Replayed, ReplayedPlace};
 
-use crate::cli::bounds::{Bound, read_bound};
+use crate::cli::bounds::{Bound, range, read_bound};
 use crate::cli::output::grouped;
 use crate::cli::{End, Host, Out};
 
@@ -38,11 +38,12 @@ pub(super) fn command() -> Command {
 pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     let text = |name: &str| matches.get_one::<String>(name).cloned().expect("clap asks for it");
     let bound = |name: &str| matches.get_one::<Bound>(name).copied();
+    let (from, to) = range(bound("from"), bound("to"))?;
     let replay = Replay {
         processor: text("processor"),
         into: text("into"),
-        from: bound("from").map_or(EventId::ZERO, Bound::first),
-        to: bound("to").map_or(EventId::MAX, Bound::last),
+        from,
+        to,
         partitions: matches.get_many::<u32>("partition").into_iter().flatten().copied().map(Partition).collect(),
         keep: matches.get_flag("keep"),
     };
