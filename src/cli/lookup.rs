@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgAction};
 
-use crate::broker::{Broker, Group, PartitionSurvey, StreamFacts, StreamRef};
+use crate::broker::{Broker, DEAD, Group, PartitionSurvey, StreamFacts, StreamRef};
 use crate::error::{Doing, Failure};
 use crate::nearest::did_you_mean;
 use crate::settings::shown;
@@ -31,6 +31,11 @@ fn none_such(kind: &str, name: &str, known: &[String]) -> Failure {
 pub(super) async fn stream(broker: &dyn Broker, name: &str) -> Result<StreamRef, Failure> {
     // Looked up among the names first: a name that could not be one must not become part of a key.
     let known = names(broker).await?;
+    if let Some(of) = name.strip_suffix(DEAD).filter(|of| known.iter().any(|one| one == of)) {
+        return Err(Failure::NotFound(format!(
+            "`{name}` are the dead letters of stream `{of}`: `dead list {of}` shows them"
+        )));
+    }
     among("stream", name, &known)?;
     let facts = broker.stream(name).await.doing(|| format!("look up stream `{name}`"))?;
     facts.map(Arc::new).ok_or_else(|| none_such("stream", name, &[]))
@@ -59,12 +64,16 @@ pub(super) async fn names(broker: &dyn Broker) -> Result<Vec<String>, Failure> {
 pub(super) struct Surveyed {
     pub(super) stream: StreamRef,
     pub(super) partitions: Vec<PartitionSurvey>,
+    /// What lies in its dead letters; nothing where these are dead letters themselves.
+    pub(super) letters: Vec<PartitionSurvey>,
 }
 
 /// What lies in this stream.
 pub(super) async fn survey(broker: &dyn Broker, stream: StreamRef) -> Result<Surveyed, Failure> {
-    let partitions = broker.survey(&stream).await.doing(|| format!("look at stream `{}`", stream.name))?;
-    Ok(Surveyed { stream, partitions })
+    let look =
+        async |stream: &StreamRef| broker.survey(stream).await.doing(|| format!("look at stream `{}`", stream.name));
+    let (partitions, letters) = (look(&stream).await?, look(&Arc::new(stream.dead_letters())).await?);
+    Ok(Surveyed { stream, partitions, letters })
 }
 
 /// Whether it is a stream or a processor of runnel's own, by its name.
@@ -110,19 +119,12 @@ impl Surveyed {
         names.dedup();
         names
     }
-}
 
-/// The same, with the dead letters of each stream that somebody processes.
-pub(super) async fn everything_read(broker: &dyn Broker) -> Result<Vec<Surveyed>, Failure> {
-    let mut all = everything(broker).await?;
-    let letters: Vec<StreamRef> = all.iter().map(|surveyed| Arc::new(surveyed.stream.dead_letters())).collect();
-    for letters in letters {
-        let surveyed = survey(broker, letters).await?;
-        if !surveyed.processors().is_empty() {
-            all.push(surveyed);
-        }
+    /// It, and its dead letters as the stream that they are for their processors.
+    fn with_letters(mut self) -> [Self; 2] {
+        let (stream, partitions) = (Arc::new(self.stream.dead_letters()), std::mem::take(&mut self.letters));
+        [self, Self { stream, partitions, letters: Vec::new() }]
     }
-    Ok(all)
 }
 
 /// The stream that this processor reads, surveyed. Where several streams have one of that name, `stream` must say which.
@@ -131,10 +133,13 @@ pub(super) async fn processor(
     name: &str,
     of_stream: Option<&String>,
 ) -> Result<(Group, Surveyed), Failure> {
-    let all = match of_stream {
-        Some(of) => vec![survey(broker, stream(broker, of).await?).await?],
-        None => everything_read(broker).await?,
+    let some = match of_stream {
+        // Dead letters are found with their stream.
+        Some(of) => vec![survey(broker, stream(broker, of.strip_suffix(DEAD).unwrap_or(of)).await?).await?],
+        None => everything(broker).await?,
     };
+    let read = some.into_iter().flat_map(Surveyed::with_letters);
+    let all: Vec<Surveyed> = read.filter(|one| of_stream.is_none_or(|of| *of == one.stream.name)).collect();
     let known: Vec<String> = all.iter().flat_map(Surveyed::processors).collect();
     let mut found: Vec<Surveyed> =
         all.into_iter().filter(|surveyed| surveyed.processors().iter().any(|one| one == name)).collect();

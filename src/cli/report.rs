@@ -2,7 +2,7 @@
 //!
 //! Numbers that Redis does not know are `null`. Instants are RFC 3339 in UTC, by the server's clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -27,8 +27,11 @@ pub(super) struct StreamReport {
     pub(super) added: u64,
     /// Events in its fullest partition.
     pub(super) fullest: u64,
+    /// Events that were given up, and neither retried nor dropped.
+    pub(super) dead_letters: u64,
     /// Whom retention waits for most, if for anybody.
     pub(super) held_back_by: Option<HeldBack>,
+    /// Of the stream, then of its dead letters.
     pub(super) processors: Vec<ProcessorReport>,
 }
 
@@ -85,10 +88,9 @@ pub(super) struct PlaceReport {
 
 impl StreamReport {
     pub(super) fn of(surveyed: &Surveyed, now: UnixMs) -> Self {
-        let (facts, partitions) = (&surveyed.stream, &surveyed.partitions);
-        let mut names: Vec<&str> = partitions.iter().flat_map(|p| &p.groups).map(|group| group.name.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
+        let (facts, partitions, letters) = (&surveyed.stream, &surveyed.partitions, &surveyed.letters);
+        let mut processors = ProcessorReport::all(&facts.name, partitions, now);
+        processors.extend(ProcessorReport::all(&facts.dead_letters().name, letters, now));
         Self {
             name: facts.name.clone(),
             partitions: facts.partitions,
@@ -99,13 +101,21 @@ impl StreamReport {
             events: partitions.iter().map(|partition| partition.length).sum(),
             added: partitions.iter().map(|partition| partition.added).sum(),
             fullest: partitions.iter().map(|partition| partition.length).max().unwrap_or_default(),
+            dead_letters: letters.iter().map(|partition| partition.length).sum(),
             held_back_by: held_back(partitions),
-            processors: names.into_iter().map(|name| ProcessorReport::of(&facts.name, name, partitions, now)).collect(),
+            processors,
         }
     }
 }
 
 impl ProcessorReport {
+    /// All that read the stream, by their names.
+    fn all(stream: &str, partitions: &[PartitionSurvey], now: UnixMs) -> Vec<Self> {
+        let names: BTreeSet<&str> =
+            partitions.iter().flat_map(|p| &p.groups).map(|group| group.name.as_str()).collect();
+        names.into_iter().map(|name| Self::of(stream, name, partitions, now)).collect()
+    }
+
     pub(super) fn of(stream: &str, name: &str, partitions: &[PartitionSurvey], now: UnixMs) -> Self {
         let mut report = Self {
             name: name.to_owned(),
@@ -235,7 +245,7 @@ mod tests {
             codec: "json".into(),
             created: 0,
         };
-        StreamReport::of(&Surveyed { stream: Arc::new(facts), partitions }, 1_000)
+        StreamReport::of(&Surveyed { stream: Arc::new(facts), partitions, letters: Vec::new() }, 1_000)
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{End, Host, Out};
 
 pub(super) fn command() -> Command {
     Command::new("status")
-        .about("Streams, processors and workers: who owns what, how far behind, what is stopped and why")
+        .about("Streams, processors and workers: who owns what, how far behind, what is stopped and why, what was given up")
         .arg(all())
 }
 
@@ -101,10 +101,11 @@ fn print(status: &Status, out: &mut Out) -> Result<(), End> {
     }
     out.line("")?;
     out.table(
-        ["STREAM", "PARTITIONS", "EVENTS", "FULLEST", "TRIMMING WAITS FOR"],
+        ["STREAM", "PARTITIONS", "EVENTS", "FULLEST", "DEAD LETTERS", "TRIMMING WAITS FOR"],
         status.streams.iter().map(|stream| {
             let waits = stream.held_back_by.as_ref().map(waits_for).unwrap_or_default();
-            [stream.name.clone(), stream.partitions.to_string(), grouped(stream.events), grouped(stream.fullest), waits]
+            let [events, fullest, letters] = [stream.events, stream.fullest, stream.dead_letters].map(grouped);
+            [stream.name.clone(), stream.partitions.to_string(), events, fullest, letters, waits]
         }),
     )?;
     let processors: Vec<&ProcessorReport> = status.streams.iter().flat_map(|stream| &stream.processors).collect();

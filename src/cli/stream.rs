@@ -107,6 +107,9 @@ async fn show(name: &str, host: &dyn Host, out: &mut Out) -> Result<(), End> {
     if let Some(held) = &stream.held_back_by {
         out.line(&format!("trimming waits for {}", waits_for(held)))?;
     }
+    if stream.dead_letters > 0 {
+        out.line(&format!("{} dead letters: `dead list {}` shows them", grouped(stream.dead_letters), stream.name))?;
+    }
     out.line("")?;
     out.table(
         ["PARTITION", "EVENTS", "EVER ADDED", "FIRST", "LAST"],

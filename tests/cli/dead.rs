@@ -1,7 +1,9 @@
 //! dead list, show, retry and drop, where the types of the records are not known.
 
+use std::sync::Arc;
+
 use runnel::EventId;
-use runnel::broker::Broker;
+use runnel::broker::{Broker, Group};
 use runnel::event::Fields;
 use serde_json::Value;
 
@@ -189,6 +191,21 @@ async fn a_range_that_ends_before_it_begins_is_refused() {
         let refused =
             shop.runs(&["dead", verb, "orders", "--from", "2026-11-22T10:00:00Z", "--to", "2026-11-22T09:00:00Z"]);
         assert!(refused.code == 2 && refused.err.contains("--to lies before --from"), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_that_letters_have_as_a_stream_is_understood() {
+    let shop = with_letters().await;
+    let letters = Arc::new(shop.group.stream.dead_letters());
+    shop.broker.register(&Group { stream: letters, processor: "given_up".into() }).await.unwrap();
+
+    let told = shop.tells(&["processor", "show", "given_up", "--stream", "orders.dead"]);
+    assert_eq!(told["stream"], "orders.dead");
+    for command in [["dead", "list"], ["stream", "show"]] {
+        let refused = shop.runs(&[&command[..], &["orders.dead"]].concat());
+        let advice = "`orders.dead` are the dead letters of stream `orders`: `dead list orders` shows them";
+        assert!(refused.code == 3 && refused.err.contains(advice), "{refused:?}");
     }
 }
 

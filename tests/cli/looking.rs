@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runnel::EventId;
-use runnel::broker::{Broker, Standing, StopKind};
+use runnel::broker::{Broker, Group, Standing, StopKind};
+use runnel::event::Fields;
 
 use crate::shop::{Ran, Shop, runnel};
 use crate::support::{Options, Server, free_port};
@@ -40,6 +42,28 @@ async fn status_tells_who_owns_what_what_is_stopped_and_what_holds_trimming_back
         assert!(shown.out.contains(part), "{part}\nin\n{}", shown.out);
     }
     assert!(!shown.out.contains('\u{1b}'), "{}", shown.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_of_dead_letters_and_who_looks_after_them() {
+    let shop = Shop::open().await;
+    let fields = Fields::from_pairs([("data", "{}")]);
+    let given_up = [(EventId::new(5, 0), "declined", fields.clone()), (EventId::new(6, 0), "declined", fields)];
+    shop.gives_up("billing", 2, &given_up).await;
+    let letters = Arc::new(shop.group.stream.dead_letters());
+    shop.broker.register(&Group { stream: letters, processor: "given_up".into() }).await.unwrap();
+
+    let told = shop.tells(&["status"]);
+    let shown = shop.runs(&["status"]).out;
+
+    let orders = &told["streams"][0];
+    assert_eq!((&orders["dead_letters"], &orders["events"]), (&2.into(), &0.into()));
+    let processors = orders["processors"].as_array().unwrap();
+    let names: Vec<_> = processors.iter().map(|one| (one["name"].as_str(), one["stream"].as_str())).collect();
+    assert_eq!(names, [(Some("billing"), Some("orders")), (Some("given_up"), Some("orders.dead"))]);
+    assert!(shown.contains("DEAD LETTERS") && shown.contains("given_up"), "{shown}");
+    let stream = shop.runs(&["stream", "show", "orders"]).out;
+    assert!(stream.contains("2 dead letters"), "{stream}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::broker::{Broker, Forgotten, Group};
 use crate::error::Doing;
 use crate::settings::read_start;
 
-use super::lookup::{all, everything_read, processor, without_own};
+use super::lookup::{all, everything, processor, without_own};
 use super::output::or_unknown;
 use super::report::{ProcessorReport, StreamReport};
 use super::status::{print_processors, print_stopped};
@@ -90,7 +90,7 @@ pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
 async fn list(broker: &dyn Broker, all: bool, out: &mut Out) -> Result<(), End> {
     let now = server_now(broker).await?;
     let mut streams: Vec<StreamReport> =
-        everything_read(broker).await?.iter().map(|surveyed| StreamReport::of(surveyed, now)).collect();
+        everything(broker).await?.iter().map(|surveyed| StreamReport::of(surveyed, now)).collect();
     if !all {
         without_own(&mut streams);
     }
