@@ -161,6 +161,22 @@ async fn a_reset_tells_what_was_where_and_who_has_lost_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reset_to_a_time_to_come_skips_what_is_there_and_nothing_else() {
+    let shop = with_events().await;
+    shop.broker.register(&shop.group).await.unwrap();
+
+    let reset = shop.runs(&["processor", "reset", "billing", "--start", "2100-01-01T00:00:00Z"]);
+
+    assert!(reset.code == 0 && reset.err.contains("lies ahead"), "{reset:?}");
+    assert_eq!(places(&shop)[0]["lag"], 0);
+    assert_eq!(shop.runs(&["send", "orders", "{}", "--partition", "0"]).code, 0);
+    let next: EventId =
+        shop.tells(&["stream", "show", "orders"])["content"][0]["last"].as_str().unwrap().parse().unwrap();
+    let position: EventId = places(&shop)[0]["position"].as_str().unwrap().parse().unwrap();
+    assert!(position < next, "{position}: what is sent from now on is processed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_processor_is_forgotten_once_nobody_owns_it() {
     let shop = with_events().await;
     let fence = shop.owned_by("w1", 0).await;

@@ -126,10 +126,27 @@ impl Steering<'_> {
             });
             out.table(["PARTITION", "WAS AT", "IS AT", "DONE", "TAKEN FROM"], rows)?;
         }
-        if matches!(verb, Verb::Reset(_)) {
+        if let Verb::Reset(start) = verb {
             self.tell_trimmed(&changed);
+            self.tell_ahead(*start);
         }
         outcome
+    }
+
+    /// A position behind the last event would look to the next owner as if the server had lost what lay before it, and
+    /// what is sent until then would be taken for processed. It is not `$`: what was sent since we looked is not skipped.
+    fn within(&self, partition: Partition, start: Start) -> Start {
+        let last = self.partition(partition).map_or(EventId::ZERO, |there| there.last);
+        if matches!(start, Start::After(id) if id > last) { Start::After(last) } else { start }
+    }
+
+    /// Whoever names a time that is to come may mean that what is sent until then is skipped.
+    fn tell_ahead(&self, start: Start) {
+        if matches!(start, Start::After(id) if id.ms > self.now) {
+            tracing::warn!(processor = %self.report.name, stream = %self.report.stream,
+                "the start lies ahead of the server's clock: what there is is skipped, and what is sent from now on is \
+                 processed, as with `--start $`");
+        }
     }
 
     /// A reset under the hands of a worker would fence it out, and repeat or lose what it has in hand.
@@ -183,7 +200,7 @@ impl Steering<'_> {
         let place = Place { group: self.group.clone(), partition };
         let doing = || format!("change partition {partition} of processor `{}`", self.group.processor);
         let change = match verb {
-            Verb::Reset(start) => Intervention::Reset(*start),
+            Verb::Reset(start) => Intervention::Reset(self.within(partition, *start)),
             Verb::Resume => Intervention::Resume,
             Verb::Skip => Intervention::Skip,
             Verb::DeadLetter(limit) => self.giving_up(partition, *limit).await?,
