@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use runnel::broker::Broker;
 use runnel::prelude::*;
 use runnel::runs::{Cut, Ended};
-use runnel::testing::{TestApp, takes};
+use runnel::testing::{Operation, TestApp, takes};
 use runnel::{Overlap, Stream};
 
 use crate::shop::{MS, SECOND, instants, leader, started, three_workers};
@@ -105,6 +105,37 @@ async fn each_instant_of_the_fleet_fires_once_also_when_the_leader_dies() {
     assert!(runs.len() >= 24, "{}", runs.len());
     runs.sort_by_key(|run| run.instant);
     assert!(runs.windows(2).all(|pair| pair[0].instant < pair[1].instant), "an instant ran twice");
+}
+
+/// The hourly ticks that a fleet has run, when nobody led from just before the second one for so long.
+async fn hourly_without_a_leader_for(outage: Duration) -> TestApp {
+    let mut app = App::bare("shop");
+    app.timer(3600 * SECOND, async || ()).name("hourly").on_leader();
+    let mut shop = TestApp::at("2026-01-01T00:30:00Z", app).await;
+    shop.advance_to("2026-01-01T00:59:50Z").await;
+    shop.crash("worker-1");
+    shop.advance(outage).await;
+    shop.add_worker("worker-2").await;
+    // It knows a little later than usual that the timer is not stopped.
+    shop.lose_next_reply("worker-2", Operation::Jobs);
+    shop.advance_to("2026-01-01T02:30:00Z").await;
+    shop
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_of_the_fleet_at_which_nobody_led_runs_late() {
+    let shop = hourly_without_a_leader_for(40 * SECOND).await;
+
+    assert_eq!(instants(&shop, "hourly"), ["01:00:00", "02:00:00"]);
+    let late = shop.fired("hourly")[0].started - shop.fired("hourly")[0].instant.unwrap();
+    assert!((1..60).contains(&late.num_seconds()), "{late}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_of_the_fleet_is_not_run_when_its_time_is_long_over() {
+    let shop = hourly_without_a_leader_for(300 * SECOND).await;
+
+    assert_eq!(instants(&shop, "hourly"), ["02:00:00"]);
 }
 
 #[tokio::test(start_paused = true)]

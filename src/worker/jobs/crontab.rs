@@ -71,16 +71,7 @@ impl Stage {
         if let Err(over) = self.left_open(calendar, &entry, term).await {
             return over;
         }
-        let last = match entry.last {
-            Some(last) => last,
-            None => {
-                let now = self.runs.clock.now();
-                match self.claim(now, ClaimKind::Base, term).await {
-                    Got::Ours { .. } | Got::Taken => now,
-                    Got::Lost => return Over,
-                }
-            }
-        };
+        let Some(last) = self.taken(&entry, term).await else { return Over };
         self.instants(calendar, Some(term), last).await
     }
 

@@ -110,6 +110,18 @@ impl Stage {
         }
     }
 
+    /// Up to when instants of the job are taken: from now on, if it has none yet. `None` when the term is over.
+    pub(super) async fn taken(&self, entry: &JobEntry, term: Term) -> Option<UnixMs> {
+        if let Some(last) = entry.last {
+            return Some(last);
+        }
+        let now = self.runs.clock.now();
+        match self.claim(now, ClaimKind::Base, term).await {
+            Got::Ours { .. } | Got::Taken => Some(now),
+            Got::Lost => None,
+        }
+    }
+
     /// Closes an open claim: nobody runs the instant again.
     pub(super) async fn close(&self, instant: UnixMs, term: Term) {
         let claim = self.claim_of(instant, ClaimKind::Open, term);

@@ -50,6 +50,12 @@ impl Stops {
         known.wait_for(|known| known.allows(job)).await.expect("the sender lives in `self`");
     }
 
+    /// Waits until the store has said once what is stopped.
+    pub(super) async fn heard(&self) {
+        let mut known = self.0.subscribe();
+        known.wait_for(|known| known.heard).await.expect("the sender lives in `self`");
+    }
+
     /// Asks for ever; those of `jobs` that are stopped or go on are said.
     pub(super) async fn poll(self, broker: Arc<dyn Broker>, every: Duration, jobs: Vec<String>) {
         let mut in_trouble = false;

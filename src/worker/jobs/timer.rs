@@ -2,7 +2,8 @@
 //!
 //! On each worker the grid begins when the worker starts, by the worker's own clock. The fleet's grid are the multiples of
 //! the interval since 1970 by the server's clock, so that it stays where it is when the leader changes; each instant of
-//! it is claimed before it runs, at most once. Jitter delays a run, never the grid. Ticks that pass while a run is not over
+//! it is claimed before it runs, at most once; the newest tick at which nobody led still runs, so that a change of leader
+//! costs none of an hourly timer. Jitter delays a run, never the grid. Ticks that pass while a run is not over
 //! are skipped, or wait for it, or run beside it, by [`Overlap`].
 
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::run::Occasion;
 
 /// Ticks that wait for a run that is not over. Of more than that, the oldest are dropped.
 const BACKLOG: u64 = 1_000;
+/// How late a tick may be that runs because nobody led at its time: as that of a crontab.
+const LATENESS: Duration = Duration::from_secs(60);
 /// Runs of one timer at once, where they may overlap.
 const AT_ONCE: usize = 1_000;
 
@@ -50,6 +53,18 @@ impl Every {
     /// The multiples of the interval after `origin`.
     fn grid(&self, origin: UnixMs) -> Schedule {
         Schedule::Every { interval: self.interval, origin: origin.saturating_add(self.step()) }
+    }
+
+    /// The newest tick of the fleet's grid.
+    fn newest(&self, now: UnixMs) -> UnixMs {
+        now / self.step() * self.step()
+    }
+
+    /// The newest tick of the fleet's grid, if nobody has run it and it is not too late for that.
+    fn left(&self, taken: UnixMs, now: UnixMs) -> Option<Tick> {
+        let instant = self.newest(now);
+        let is_left = instant > taken && Duration::from_millis(now - instant) <= LATENESS;
+        is_left.then(|| Tick { instant, at: instant.saturating_add(by_chance(self.jitter)), skipped: 0 })
     }
 
     /// The tick to run after `last`; none at the end of time.
@@ -118,8 +133,16 @@ pub(super) async fn on_leader(stage: Stage, every: Every) {
 
 async fn one_term(stage: &Stage, every: Every, term: Term, company: &mut Company) {
     let (grid, clock) = (every.grid(0), &stage.runs.clock);
-    let mut last = clock.now() / every.step() * every.step();
-    while let Some(tick) = every.after(&grid, last, clock.now()) {
+    // Else the tick that is left would be skipped by a worker that has just started, as one of a job that is stopped.
+    if !stage.waits(Some(term), stage.stops.heard()).await {
+        return;
+    }
+    let Some(entry) = stage.entry(term).await else { return };
+    let Some(taken) = stage.taken(&entry, term).await else { return };
+    let now = clock.now();
+    let mut last = every.newest(now);
+    let mut left = every.left(taken, now);
+    while let Some(tick) = left.take().or_else(|| every.after(&grid, last, clock.now())) {
         stage.tell_skipped(tick.skipped, every.overlap);
         if !stage.waits(Some(term), clock.until(tick.at)).await {
             return;
