@@ -25,6 +25,7 @@
 //! and backoffs take no time. With `#[runnel::test(real_time)]` it passes as usual. [`run`] does the same without the
 //! macro, and other runtimes serve as well: `#[tokio::test(start_paused = true)]`.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::broker::{Broker, Group, Intervention, PartitionSurvey, Place};
 use crate::clock;
 use crate::error::Failure;
 use crate::event::{EventId, Partition};
+use crate::nearest::did_you_mean;
 use crate::processor::ProcessorSpec;
 use crate::record::Record;
 use crate::runs::Stores;
@@ -66,9 +68,31 @@ pub struct TestApp {
     memory: Memory,
     handle: Handle,
     settings: Settings,
+    names: Names,
     /// What was seen, each after so many steps of the store.
     seen: Arc<Mutex<Vec<(usize, Sight)>>>,
     workers: Vec<TestWorker>,
+}
+
+/// What may be asked for by its name: processors and jobs of all builds of the app that this test runs.
+#[derive(Default)]
+struct Names {
+    processors: BTreeSet<String>,
+    jobs: BTreeSet<String>,
+}
+
+impl Names {
+    fn learn(&mut self, app: &App) {
+        self.processors.extend(app.processors.iter().map(|processor| processor.name.clone()));
+        self.jobs.extend(app.jobs.iter().map(|job| job.name.clone()));
+    }
+}
+
+/// Of what was never there nothing is seen: a misspelt name would pass for a good sign.
+#[track_caller]
+fn assert_known(kind: &str, name: &str, known: &BTreeSet<String>) {
+    let near = || did_you_mean(name, known.iter().map(String::as_str));
+    assert!(known.contains(name), "the app has no {kind} `{name}`{}", near());
 }
 
 /// One worker of a [`TestApp`].
@@ -135,7 +159,9 @@ impl TestApp {
             Handle::new(app.name().to_owned(), broker, settings.clone()).unwrap_or_else(|problem| panic!("{problem}"));
         app.bind(handle.clone());
         let projector = projector(Stores::memory(), &settings);
-        Self { app, projector, memory, handle, settings, seen: Arc::default(), workers: Vec::new() }
+        let mut names = Names::default();
+        names.learn(&app);
+        Self { app, projector, memory, handle, settings, names, seen: Arc::default(), workers: Vec::new() }
     }
 
     /// Starts one more worker.
@@ -150,6 +176,7 @@ impl TestApp {
     pub async fn add_worker_of(&mut self, name: &str, mut app: App) -> &TestWorker {
         app.run_logs = self.app.run_logs.clone();
         app.bind(self.handle.clone());
+        self.names.learn(&app);
         let problem = crate::worker::check(&app, &self.settings).err();
         assert!(problem.is_none(), "{}", problem.expect("it was there the line before"));
         let link = self.memory.connect();
@@ -284,7 +311,10 @@ impl TestApp {
 
     fn spec(&self, processor: &str) -> &ProcessorSpec {
         let found = self.app.processors.iter().chain([&self.projector]).find(|spec| spec.name == processor);
-        found.unwrap_or_else(|| panic!("the app has no processor `{processor}`"))
+        found.unwrap_or_else(|| {
+            let near = did_you_mean(processor, self.app.processors.iter().map(|spec| spec.name.as_str()));
+            panic!("the app has no processor `{processor}`{near}")
+        })
     }
 
     /// Drains all workers and answers how each ended.

@@ -8,7 +8,7 @@ use crate::broker::memory::Memory;
 use crate::clock::UnixMs;
 use crate::witness::{Fired, Sight};
 
-use super::TestApp;
+use super::{TestApp, assert_known};
 
 impl TestApp {
     /// The same, where the server's clock says it is this time: `"2026-03-29T00:30:00Z"`. Crontabs go by that clock.
@@ -48,7 +48,12 @@ impl TestApp {
     }
 
     /// The runs of a job so far, in the order in which they started; those that are over with their outcome.
+    ///
+    /// # Panics
+    /// If the app has no such job.
+    #[track_caller]
     pub fn fired(&self, job: &str) -> Vec<Fired> {
+        assert_known("job", job, &self.names.jobs);
         let seen = self.seen.lock().expect("no code panics while it holds this lock");
         let mut runs: Vec<Fired> = Vec::new();
         for (_, sight) in seen.iter() {

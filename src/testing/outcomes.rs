@@ -8,22 +8,33 @@ use crate::event::{Entry, EventId, Partition};
 use crate::record::Record;
 use crate::stream::Stream;
 
-use super::{At, Letter, TestApp, What};
+use super::{At, Letter, TestApp, What, assert_known};
 
 impl TestApp {
+    #[track_caller]
     fn of(&self, processor: &str, is_it: impl Fn(&What) -> bool) -> Vec<At> {
+        assert_known("processor", processor, &self.names.processors);
         let seen = self.seen();
         let matching = seen.iter().filter(|seen| &*seen.processor == processor && is_it(&seen.what));
         matching.flat_map(|seen| seen.ids.iter().map(|id| (seen.partition, *id))).collect()
     }
 
     /// The events that a processor has handled, in the order of handling; those handled twice are there twice.
+    ///
+    /// # Panics
+    /// If the app has no such processor.
+    #[track_caller]
     pub fn settled(&self, processor: &str) -> Vec<At> {
         self.of(processor, |what| matches!(what, What::Handled))
     }
 
     /// The failed tries of a processor's events, each with its error.
+    ///
+    /// # Panics
+    /// If the app has no such processor.
+    #[track_caller]
     pub fn failed(&self, processor: &str) -> Vec<(At, String)> {
+        assert_known("processor", processor, &self.names.processors);
         let seen = self.seen();
         let failed = seen.iter().filter(|seen| &*seen.processor == processor).filter_map(|seen| match &seen.what {
             What::Failed { error } => Some(((seen.partition, *seen.ids.first()?), error.clone())),
@@ -33,11 +44,19 @@ impl TestApp {
     }
 
     /// The events that a processor has given up by the policy IGNORE.
+    ///
+    /// # Panics
+    /// If the app has no such processor.
+    #[track_caller]
     pub fn ignored(&self, processor: &str) -> Vec<At> {
         self.of(processor, |what| matches!(what, What::Ignored))
     }
 
     /// The events that were settled without a processor's function: filtered by a middleware, or put back for another one.
+    ///
+    /// # Panics
+    /// If the app has no such processor.
+    #[track_caller]
     pub fn passed(&self, processor: &str) -> Vec<At> {
         self.of(processor, |what| matches!(what, What::Passed))
     }

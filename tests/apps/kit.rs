@@ -187,3 +187,23 @@ async fn what_was_sent_is_read_in_its_order_over_all_partitions() {
 
     assert_eq!(shop.sent(&orders).await, all);
 }
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the app has no processor `biling`; did you mean `billing`?")]
+async fn a_misspelt_processor_is_not_one_that_never_failed() {
+    let (orders, mut app) = one_lane();
+    app.processor(&orders, async |_: Order| {}).name("billing");
+    let shop = TestApp::start(app).await;
+
+    assert!(shop.failed("biling").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the app has no job `nightyl`; did you mean `nightly`?")]
+async fn a_misspelt_job_is_not_one_that_never_ran() {
+    let mut app = App::bare("shop");
+    app.task(async || ()).name("nightly");
+    let shop = TestApp::start(app).await;
+
+    assert!(shop.fired("nightyl").is_empty());
+}
