@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runnel_crontab::{Crontab, parse_timezone};
 
-use crate::decide::schedule::{Delivery, Schedule};
+use crate::decide::schedule::{Delivery, Missed, Schedule};
 use crate::error::chain;
 use crate::settings::{Named, Settings, check_name, show_duration};
 
@@ -47,7 +47,6 @@ impl JobSpec {
         } else if let Err(error) = check_name(Named::Job, &self.name) {
             refusals.push(error.to_string());
         }
-        refusals.extend(self.schedule(settings).err());
         match &self.when {
             When::Every { interval, jitter, .. } => {
                 if *interval < MS || interval.subsec_nanos() % 1_000_000 != 0 {
@@ -59,7 +58,14 @@ impl JobSpec {
                     refusals.push(format!("its jitter ({jitter}) is longer than its interval ({interval})"));
                 }
             }
-            When::At { delivery, max_lateness, .. } => {
+            When::At { spec, delivery, max_lateness, missed, .. } => {
+                refusals.extend(spec.parse::<Crontab>().err().map(|error| chain(&error)));
+                refusals.extend(parse_timezone(self.timezone(settings)).err().map(|error| chain(&error)));
+                if let Missed::All(most) = *missed
+                    && !(1..=Missed::MOST).contains(&most)
+                {
+                    refusals.push(format!("its missed is {missed}: it must be from 1 to {}", Missed::MOST));
+                }
                 if *delivery == Delivery::AtLeastOnce && !self.on_leader {
                     refusals.push(
                         "delivery at least once is for crontabs on the leader: elsewhere nobody could take its instants \

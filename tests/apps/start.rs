@@ -129,6 +129,9 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
     app.timer(ms(10), async || ()).name("shaky").jitter(ms(11));
     app.crontab("61 * * * *", async || ()).name("no_minute");
     app.crontab("* * * * *", async || ()).name("nowhere").timezone("Europe/Londn");
+    app.crontab("62 * * * *", async || ()).name("no_time_and_place").timezone("Atlantis");
+    app.crontab("* * * * *", async || ()).name("none_missed").missed(runnel::Missed::All(0));
+    app.crontab("* * * * *", async || ()).name("all_missed").missed(runnel::Missed::All(1001));
     app.crontab("* * * * *", async || ()).name("alone").delivery(runnel::Delivery::AtLeastOnce);
     app.crontab("* * * * *", async || ()).name("punctual").max_lateness(Duration::ZERO);
     app.task(async || ()).name("a:b");
@@ -148,6 +151,10 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
         "61",
         "crontab `nowhere`",
         "Europe/London",
+        "`62 * * * *` is no crontab",
+        "`Atlantis` is no time zone",
+        "its missed is all(0): it must be from 1 to 1000",
+        "its missed is all(1001)",
         "crontab `alone`",
         "delivery at least once is for crontabs on the leader",
         "crontab `punctual`",
@@ -158,7 +165,7 @@ async fn everything_that_is_wrong_with_jobs_is_told_at_once_with_their_places() 
     ] {
         assert!(told.contains(part), "{part}\nin\n{told}");
     }
-    assert!(told.starts_with("10 things are wrong"), "{told}");
+    assert!(told.starts_with("14 things are wrong"), "{told}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub enum Missed {
     Skip,
     /// The newest runs, however late, unless the job sets a bound.
     Latest,
-    /// The newest so many run, one after another, the oldest first; at most [`Missed::MOST`].
+    /// The newest so many run, one after another, the oldest first: from 1 to [`Missed::MOST`].
     All(u32),
 }
 
