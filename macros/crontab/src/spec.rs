@@ -65,6 +65,9 @@ fn nickname(text: &str) -> Result<&'static str, String> {
     if let Some((_, fields)) = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
         return Ok(fields);
     }
+    if text.split(BLANKS).next().is_some_and(|name| name.eq_ignore_ascii_case("@every")) {
+        return Err("what runs every so often is a timer".into());
+    }
     if text.contains(BLANKS) {
         return Err("a nickname stands alone".into());
     }

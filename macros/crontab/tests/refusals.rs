@@ -30,6 +30,7 @@ fn a_refusal_names_the_field_what_it_holds_and_what_was_expected() {
         ),
         ("daily", "`daily` is no crontab: nicknames begin with `@`: write `@daily`"),
         ("0 @daily * * *", "`0 @daily * * *` is no crontab: the hour is `@daily`: expected 0 to 23"),
+        ("@every 5m", "`@every 5m` is no crontab: what runs every so often is a timer"),
         ("@daily 5", "`@daily 5` is no crontab: a nickname stands alone"),
         ("@reboot", "`@reboot` is no crontab: it names no time; a task runs when a worker starts"),
         (

@@ -253,6 +253,9 @@ impl Options {
 fn interval(value: &Expr, example: &str) -> syn::Result<Duration> {
     match values::duration(value, example)? {
         short if short < SHORTEST_INTERVAL => Err(syn::Error::new_spanned(value, "an interval is at least `1ms`")),
+        uneven if uneven.subsec_micros() % 1_000 != 0 => {
+            Err(syn::Error::new_spanned(value, "an interval is in whole milliseconds"))
+        }
         long => Ok(long),
     }
 }

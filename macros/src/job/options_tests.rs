@@ -120,6 +120,7 @@ fn a_timer_says_how_often_it_runs() {
     refused(Kind::Timer, quote!("10s"), "options have names: write `interval = \"10s\"`");
     refused(Kind::Timer, quote!(interval = "10x"), "`10x` is not a duration");
     refused(Kind::Timer, quote!(interval = "999us"), "an interval is at least `1ms`");
+    refused(Kind::Timer, quote!(interval = "1.5ms"), "in whole milliseconds");
     refused(Kind::Timer, quote!(interval = "0"), "an interval is at least `1ms`");
     refused(Kind::Timer, quote!(interval = "1s", jitter = "2s"), "must not be longer than `interval`");
 }
