@@ -12,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 
-use crate::broker::{Broker, BrokerError, Commit, Committed, Place};
+use crate::broker::{Broker, BrokerError, Commit, Committed, Place, Trimmed};
 use crate::clock::{self, Instant};
 
 use super::ledger::{Call, Ledger};
@@ -207,6 +207,11 @@ impl Desk {
 async fn make_room(broker: &dyn Broker, place: &Place) {
     let letters = Arc::new(place.group.stream.dead_letters());
     match broker.trim(&letters, place.partition).await {
+        Ok(Trimmed::Cut { entries, .. }) if entries > 0 => {
+            tracing::warn!(stream = %letters.name, partition = %place.partition, letters = entries,
+                "dead letters were removed to make room for others: everybody who processes them has settled them, and \
+                 nobody has retried or dropped them")
+        }
         Ok(trimmed) => tracing::debug!(stream = %letters.name, partition = %place.partition, ?trimmed, "made room"),
         Err(error) => {
             tracing::debug!(stream = %letters.name, partition = %place.partition, %error, "making room is interrupted")

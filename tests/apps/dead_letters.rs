@@ -8,6 +8,7 @@ use runnel::event::Fields;
 use runnel::prelude::*;
 use runnel::testing::{Letter, Moment, TestApp, takes};
 
+use super::output::Warnings;
 use super::shop::{MS, Order, SECOND, eventually, order, orders, orders_of_one, send_a_broken_order, starts};
 
 /// A processor that gives up the orders with these numbers.
@@ -236,6 +237,22 @@ async fn letters_that_were_looked_at_make_room_by_themselves() {
     let sent = shop.send_all(&orders, orders_of_one(20)).await;
     shop.until_idle().await;
     eventually(&shop, "all letters are handled", |shop| shop.settled("given_up").len() == sent.len()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_that_go_to_make_room_do_not_go_silently() {
+    let (warnings, _guard) = Warnings::heard();
+    let orders = orders().dead_letter_size(2);
+    let mut app = App::bare("shop");
+    giving_up(&mut app, &orders, |_| true);
+    app.processor(&orders.dead_letters(), async |_: DeadLetter<Order>| {}).name("given_up");
+    let shop = TestApp::start(app).await;
+
+    shop.send_all(&orders, orders_of_one(3)).await;
+    shop.until_idle().await;
+
+    assert!(shop.dead("billing").await.len() < 3);
+    assert!(!warnings.with("were removed to make room").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ static OTHERS: LazyLock<[tracing::Dispatch; 2]> =
     LazyLock::new(|| [(); 2].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
 
 /// Events of this thread go there; tests of this binary run one thread each.
-fn heard_by(subscriber: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
+pub fn heard_by(subscriber: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
     LazyLock::force(&OTHERS);
     tracing::dispatcher::set_default(&subscriber.into())
 }
@@ -28,7 +28,26 @@ fn captured() -> tracing::subscriber::DefaultGuard {
 
 /// Warnings on this thread.
 #[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Hears them from now on, as long as the guard lives.
+    pub fn heard() -> (Self, tracing::subscriber::DefaultGuard) {
+        let warnings = Self::default();
+        let guard = heard_by(tracing_subscriber::registry().with(warnings.clone()));
+        (warnings, guard)
+    }
+
+    /// Those that have this in them.
+    pub fn with(&self, part: &str) -> Vec<String> {
+        let all = self.0.lock().unwrap();
+        all.iter().filter(|warning| warning.contains(part)).cloned().collect()
+    }
+
+    fn of_capture(&self) -> usize {
+        self.with("runnel::log::layer()").len()
+    }
+}
 
 impl<S: tracing::Subscriber> Layer<S> for Warnings {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
@@ -45,12 +64,6 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
             event.record(&mut text);
             self.0.lock().unwrap().push(text.0);
         }
-    }
-}
-
-impl Warnings {
-    fn of_capture(&self) -> usize {
-        self.0.lock().unwrap().iter().filter(|text| text.contains("runnel::log::layer()")).count()
     }
 }
 
