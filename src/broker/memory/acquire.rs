@@ -218,7 +218,8 @@ fn without_group(log: Option<&Log>, own: OwnCopy, start: Start) -> Whereabouts {
         (Some((position, entries_read)), _) => (position, entries_read, Note::GroupRecreated),
         (None, Start::Beginning) => (EventId::ZERO, None, Note::Begun),
         (None, Start::End) => (last, None, Note::Begun),
-        (None, Start::After(id)) => (id, None, Note::Begun),
+        // A time after the last event is no lost tail: nobody was ever there.
+        (None, Start::After(id)) => (id.min(last), None, Note::Begun),
     };
     Whereabouts { position, entries_read, done: DoneSet::Kept, notes: vec![note] }
 }

@@ -25,14 +25,14 @@ on_every_store! {
         }
     }
 
-    async fn a_start_beyond_the_end_is_pulled_back_to_it(kind: Kind) {
+    async fn a_start_beyond_the_end_is_the_end_and_no_lost_tail(kind: Kind) {
         let case = Case::with(kind, 1..=5).await;
 
         let wish = Acquire { start: Start::After(id(99)), ..case.wish("a") };
         let Acquired::Owned(owned) = case.wished(&wish).await else { panic!("it was free") };
 
         assert_eq!((owned.position, owned.entries_read), (id(5), Some(5)));
-        assert_eq!(owned.notes, [Note::Begun, Note::TailLost { from: id(99), to: id(5) }]);
+        assert_eq!(owned.notes, [Note::Begun]);
     }
 
     async fn in_an_absent_stream_nothing_was_read(kind: Kind) {

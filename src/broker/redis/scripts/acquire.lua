@@ -94,7 +94,8 @@ if not in_group then
     note('group_recreated')
   else
     position, entries_read = start, -1
-    if start == '$' then position = last end
+    -- A time after the last event is no lost tail: nobody was ever there.
+    if start == '$' or before(last, start) then position = last end
     note('begun')
   end
 elseif in_group.consumers > 0 then
