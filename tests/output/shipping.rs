@@ -166,3 +166,50 @@ async fn a_folder_takes_no_names_that_lead_out_of_it() {
     }
     assert!(!folder.path().join("out").exists());
 }
+
+/// A run that ended here, was copied, and was resumed and ended on another machine, which ships to the same place.
+async fn resumed_elsewhere(here: &Shop, run: &RunId) -> RunMetadata {
+    written(&here.store, run, &["first"]).await;
+    here.store.flush().await.unwrap();
+    let there: Arc<dyn LogStore> = Arc::new(MemoryLogStore::default());
+    let other: Arc<dyn LogStore> = Arc::new(ShippingLogStore::new(there, here.there.clone(), true));
+    let resumed = RunMetadata { activation: 2, attempt: 2, ..begun(run) };
+    other.write_metadata(run, &resumed).await.unwrap();
+    other.append_stdout(run, "second").await.unwrap();
+    let end = resumed.ended(Status::Success, "2026-11-22T02:00:09Z".parse().unwrap());
+    other.write_metadata(run, &end).await.unwrap();
+    other.flush().await.unwrap();
+    end
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_run_that_was_resumed_elsewhere_does_not_cover_the_newer_copy() {
+    let shop = shop(true, 0);
+    let run = id("r");
+    let end = resumed_elsewhere(&shop, &run).await;
+
+    shop.shipping.ship_all().await.unwrap();
+    shop.store.flush().await.unwrap();
+
+    let another = ShippingLogStore::new(Arc::new(MemoryLogStore::default()), shop.there.clone(), true);
+    assert_eq!(stdout(&another, &run).await, ["first", "second"]);
+    assert_eq!(another.read_metadata(&run).await.unwrap(), Some(end));
+}
+
+#[tokio::test]
+async fn a_run_that_was_resumed_elsewhere_is_read_from_its_copy_and_goes_on_there() {
+    let shop = shop(true, 0);
+    let run = id("r");
+    let end = resumed_elsewhere(&shop, &run).await;
+
+    assert_eq!(stdout(&*shop.store, &run).await, ["first", "second"]);
+    assert_eq!(shop.store.read_metadata(&run).await.unwrap(), Some(end));
+
+    // A process that begins to write to it, with what is here already.
+    let again: Arc<dyn LogStore> = Arc::new(ShippingLogStore::new(shop.local.clone(), shop.there.clone(), true));
+    let resumed = RunMetadata { activation: 3, attempt: 3, ..begun(&run) };
+    again.write_metadata(&run, &resumed).await.unwrap();
+    again.append_stdout(&run, "third").await.unwrap();
+
+    assert_eq!(stdout(&*again, &run).await, ["first", "second", "third"]);
+}

@@ -6,6 +6,8 @@
 //!
 //! A store that fails does not fail the run: lines that could not be written are counted as dropped, and it is said once.
 //! When the last handle goes without [`seal`](RunOutput::seal), the task ends with it, as it would in a crash.
+//!
+//! A run that is resumed goes on in the log it has. If that lies elsewhere, the first line here says where.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -19,7 +21,7 @@ use super::lines::{LONGEST, pieces};
 use super::{Channel, LogError, LogStore, RunMetadata};
 use crate::clock::{self, UnixMs};
 use crate::error::chain;
-use crate::runs::{RunId, Status};
+use crate::runs::{RunId, Status, WorkerRef};
 use crate::tasks::{Gate, Tasks};
 
 /// How many lines wait.
@@ -98,18 +100,49 @@ impl RunEnd {
     }
 }
 
+/// What goes on where a run is resumed.
+#[derive(Clone, Debug)]
+pub(crate) struct Resumed {
+    /// The activation that begins.
+    pub(crate) activation: u32,
+    /// Who had the one before it.
+    pub(crate) last: WorkerRef,
+}
+
 /// No exit code is this one.
 const NO_CODE: i64 = i64::MAX;
 
 impl RunOutput {
-    /// Begins the log of a run, or goes on with it if the run is resumed. It must be called within a tokio runtime.
+    /// Begins the log of a run, or goes on with it. It must be called within a tokio runtime.
     pub fn begin(store: Arc<dyn LogStore>, run_id: RunId, task_name: impl Into<String>, attempt: u32) -> Self {
-        let task_name = task_name.into();
+        Self::start(store, run_id, task_name.into(), attempt, None)
+    }
+
+    /// Goes on with the log of a run that is resumed, or begins another one if it is elsewhere.
+    pub(crate) fn resume(
+        store: Arc<dyn LogStore>,
+        run_id: RunId,
+        task_name: impl Into<String>,
+        attempt: u32,
+        resumed: Resumed,
+    ) -> Self {
+        Self::start(store, run_id, task_name.into(), attempt, Some(resumed))
+    }
+
+    fn start(
+        store: Arc<dyn LogStore>,
+        run_id: RunId,
+        task_name: String,
+        attempt: u32,
+        resumed: Option<Resumed>,
+    ) -> Self {
         let started_at = time(clock::wall());
         let (queue, messages) = mpsc::channel(LINES);
         let missing = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-        let begun = RunMetadata::begun(run_id.clone(), task_name.clone(), attempt, started_at);
-        let pump = Pump { store, metadata: begun, messages, missing: missing.clone(), warned: false };
+        let mut begun = RunMetadata::begun(run_id.clone(), task_name.clone(), attempt, started_at);
+        begun.activation = resumed.as_ref().map_or(begun.activation, |resumed| resumed.activation);
+        let last = resumed.map(|resumed| resumed.last);
+        let pump = Pump { store, metadata: begun, last, messages, missing: missing.clone(), warned: false };
         let mut tasks = Tasks::behind(&Gate::default());
         tasks.start(pump.run());
         Self(Arc::new(Shared {
@@ -223,6 +256,15 @@ impl RunOutput {
     }
 }
 
+/// Where a worker keeps its lines, for people.
+fn place_of(worker: &WorkerRef) -> String {
+    match (worker.id.as_str(), worker.host.as_str()) {
+        ("", _) => "another worker".to_owned(),
+        (id, "") => format!("worker `{id}`"),
+        (id, host) => format!("worker `{id}` of machine `{host}`"),
+    }
+}
+
 fn room_of(piece: &str) -> u32 {
     u32::try_from(piece.len().min(LONGEST) + OF_A_LINE).expect("a line is short")
 }
@@ -235,6 +277,8 @@ fn time(at: UnixMs) -> DateTime<Utc> {
 struct Pump {
     store: Arc<dyn LogStore>,
     metadata: RunMetadata,
+    /// Who had the run before, if it is resumed.
+    last: Option<WorkerRef>,
     messages: mpsc::Receiver<Message>,
     missing: Arc<[AtomicU64; 2]>,
     warned: bool,
@@ -275,8 +319,12 @@ impl Pump {
     /// Makes the run known, so that it can be followed before its first line.
     async fn begin(&mut self) {
         let run = self.metadata.run_id.clone();
+        let mut is_whole = false;
         match self.store.read_metadata(&run).await {
             Ok(Some(before)) => {
+                let before = if before.has_ended() { before } else { self.counted(before).await };
+                is_whole = !before.is_outlived_by(self.metadata.activation - 1);
+                self.metadata.activation = self.metadata.activation.max(before.activation);
                 self.metadata.started_at = before.started_at.min(self.metadata.started_at);
                 self.metadata.stdout_lines = before.stdout_lines;
                 self.metadata.stderr_lines = before.stderr_lines;
@@ -292,6 +340,21 @@ impl Pump {
         if let Err(error) = begun {
             self.warn(&error);
         }
+        if let (false, Some(last)) = (is_whole, self.last.take()) {
+            let notice = format!("[runnel] resumed here: what this run printed before is with {}", place_of(&last));
+            for channel in Channel::ALL {
+                self.append(channel, &[notice.as_str().into()]).await;
+            }
+        }
+    }
+
+    /// What is known of a log that nobody has closed.
+    async fn counted(&mut self, before: RunMetadata) -> RunMetadata {
+        let counted = before.clone().counted_in(&*self.store).await;
+        counted.unwrap_or_else(|error| {
+            self.warn(&error);
+            before
+        })
     }
 
     /// Writes a batch: to each channel in order, with one append each.

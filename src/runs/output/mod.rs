@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,7 @@ pub use buffered::BufferedLogStore;
 pub use command::{CommandError, ExitReport, RunCommand};
 pub use composite::CompositeLogStore;
 pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
+pub(crate) use handle::Resumed;
 pub use handle::{RunEnd, RunOutput};
 pub(crate) use keeping::{Keeping, Nowhere, SHIPPED_WITHIN, end_of};
 pub use memory::MemoryLogStore;
@@ -155,6 +157,9 @@ pub struct RunMetadata {
     pub partitions: Vec<u32>,
     /// The last attempt.
     pub attempt: u32,
+    /// The activation that it is about: from 1, one more each time the run is resumed.
+    #[serde(default = "first_activation")]
+    pub activation: u32,
     /// Lines of standard output.
     #[serde(default)]
     pub stdout_lines: u64,
@@ -182,6 +187,7 @@ impl RunMetadata {
             duration_ms: None,
             partitions: Vec::new(),
             attempt,
+            activation: first_activation(),
             stdout_lines: 0,
             stderr_lines: 0,
             dropped_lines: 0,
@@ -201,6 +207,28 @@ impl RunMetadata {
     pub fn has_ended(&self) -> bool {
         self.status.is_terminal()
     }
+
+    /// With the lines that there are: who vanished has not said how many.
+    pub(crate) async fn counted_in(mut self, store: &dyn LogStore) -> Result<Self, LogError> {
+        for channel in Channel::ALL {
+            let lines = store.stream(&self.run_id, channel, StreamOptions::default());
+            let count = lines.try_fold(0, |count, _| async move { Ok(count + 1) }).await?;
+            match channel {
+                Channel::Stdout => self.stdout_lines = count,
+                Channel::Stderr => self.stderr_lines = count,
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether the run was resumed after what this says of it: elsewhere, if this is not said any more.
+    pub(crate) fn is_outlived_by(&self, activation: u32) -> bool {
+        self.activation < activation
+    }
+}
+
+fn first_activation() -> u32 {
+    1
 }
 
 /// A run of which there is a log.

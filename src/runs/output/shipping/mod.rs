@@ -130,6 +130,11 @@ impl Shared {
         let ended = async || Ok(self.local.read_metadata(run).await?.filter(RunMetadata::has_ended));
         let Some(metadata) = ended().await? else { return Ok(()) };
         let copied = self.remote.metadata(run).await?;
+        if copied.as_ref().is_some_and(|copied| metadata.is_outlived_by(copied.activation)) {
+            // The run was resumed elsewhere, and its copy has more than this log: which stays as long as logs stay here.
+            tracing::debug!(%run, "a log is not shipped: there is one of a later activation");
+            return Ok(());
+        }
         let is_written_to = self.here.lock().await.contains(run);
         if is_written_to || copied.as_ref() != Some(&metadata) {
             if copied.is_some() {
@@ -163,11 +168,37 @@ impl Shared {
         if here.contains(run) {
             return Ok(here);
         }
-        if self.local.read_metadata(run).await?.is_none() && self.remote.metadata(run).await?.is_some() {
+        let local = self.local.read_metadata(run).await?;
+        if self.newer_copy(run, local.as_ref()).await?.is_some() {
+            // What was brought back by halves is brought back anew.
+            self.local.delete(run).await?;
             self.remote.restore(run, &*self.local).await?;
         }
         here.insert(run.clone());
         Ok(here)
+    }
+
+    /// The metadata of the copy, if that is all there is, or if the run was resumed elsewhere after it ended here.
+    async fn newer_copy(&self, run: &RunId, local: Option<&RunMetadata>) -> Result<Option<RunMetadata>, LogError> {
+        match local {
+            Some(local) if !local.has_ended() => Ok(None),
+            None => self.remote.metadata(run).await,
+            Some(local) => {
+                let copied = self.remote.metadata(run).await?;
+                Ok(copied.filter(|copied| local.is_outlived_by(copied.activation)))
+            }
+        }
+    }
+
+    /// The same for readers: what is here is better than nothing where the destination does not answer.
+    async fn copy_to_read(&self, run: &RunId, local: Option<&RunMetadata>) -> Result<Option<RunMetadata>, LogError> {
+        match self.newer_copy(run, local).await {
+            Err(error) if local.is_some() => {
+                tracing::warn!(%run, error = chain(&error), "whether there is a newer copy of a log cannot be seen");
+                Ok(None)
+            }
+            found => found,
+        }
     }
 }
 
@@ -214,9 +245,17 @@ impl LogStore for ShippingLogStore {
     }
 
     fn stream(&self, run: &RunId, channel: Channel, options: StreamOptions) -> LineStream {
-        let lines = self.shared.local.stream(run, channel, options);
         let (shared, run) = (self.shared.clone(), run.clone());
-        stream::unfold(Reading { lines, elsewhere: Some(options), shared, run, channel }, Reading::next).boxed()
+        let begin = async move {
+            let local = shared.local.read_metadata(&run).await.ok().flatten();
+            // None here is none yet: the reader below looks at the destination when it finds nothing.
+            if local.is_some() && matches!(shared.copy_to_read(&run, local.as_ref()).await, Ok(Some(_))) {
+                return shared.remote.stream(&run, channel, options);
+            }
+            let lines = shared.local.stream(&run, channel, options);
+            stream::unfold(Reading { lines, elsewhere: Some(options), shared, run, channel }, Reading::next).boxed()
+        };
+        stream::once(begin).flatten().boxed()
     }
 
     async fn write_metadata(&self, run: &RunId, metadata: &RunMetadata) -> Result<(), LogError> {
@@ -230,10 +269,9 @@ impl LogStore for ShippingLogStore {
     }
 
     async fn read_metadata(&self, run: &RunId) -> Result<Option<RunMetadata>, LogError> {
-        match self.shared.local.read_metadata(run).await? {
-            Some(metadata) => Ok(Some(metadata)),
-            None => self.shared.remote.metadata(run).await,
-        }
+        let local = self.shared.local.read_metadata(run).await?;
+        let copied = self.shared.copy_to_read(run, local.as_ref()).await?;
+        Ok(copied.or(local))
     }
 
     async fn list(&self) -> Result<Vec<StoredLog>, LogError> {
