@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use runnel::RetryPolicy;
 use runnel::prelude::*;
-use runnel::runs::output::{Channel, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
+use runnel::runs::output::{Channel, FileLogStore, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
 use runnel::runs::{RunId, Status};
 use runnel::testing::TestApp;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -208,6 +208,21 @@ async fn the_log_of_a_crashed_run_is_closed_so_that_followers_end() {
     assert_eq!(followed.await.unwrap().unwrap(), ["begun"]);
     let run = logs.read_metadata(&begun.run_id).await.unwrap().unwrap();
     assert_eq!((run.status, run.exit_code), (Status::Crashed, None));
+}
+
+#[tokio::test]
+async fn a_worker_does_not_start_where_what_its_runs_print_cannot_be_kept() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("file"), "").unwrap();
+    let mut app = App::bare("shop").redis("memory://").log_store(FileLogStore::new(room.path().join("file/logs")));
+    app.task(async || {}).name("report");
+
+    let connected = app.connect().await.unwrap();
+    let working = tokio::time::timeout(60 * SECOND, connected.work_until(std::future::pending()));
+    let refused = working.await.expect("it does not start").unwrap_err().to_string();
+
+    assert!(refused.starts_with("the output of runs cannot be kept: failed to make the folder"), "{refused}");
+    assert!(refused.contains("file/logs") && refused.contains("log_dir"), "{refused}");
 }
 
 /// The attempts that spans of runs were said to be at.

@@ -1,12 +1,13 @@
 //! Logs that outlive their worker.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use async_trait::async_trait;
 use runnel::runs::output::{
-    Content, Destination, FileLogStore, FolderDestination, LogStore, MemoryLogStore, ShippingLogStore,
+    Content, Destination, FileLogStore, FolderDestination, LogStore, MemoryLogStore, RunEnd, RunOutput,
+    ShippingLogStore,
 };
 use tempfile::TempDir;
 
@@ -15,6 +16,8 @@ struct Watched {
     folder: FolderDestination,
     failures: AtomicUsize,
     done: Mutex<Vec<String>>,
+    /// Whether it answers nothing that is asked.
+    is_silent: AtomicBool,
 }
 
 #[async_trait]
@@ -28,6 +31,9 @@ impl Destination for Watched {
         self.folder.put(name, content).await
     }
     async fn get(&self, name: &str) -> runnel::Result<Option<Content>> {
+        if self.is_silent.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         self.folder.get(name).await
     }
     async fn list(&self, prefix: &str) -> runnel::Result<Vec<String>> {
@@ -54,6 +60,7 @@ fn shop(keep_local: bool, failures: usize) -> Shop {
         folder: FolderDestination::new(folder.path().join("there")),
         failures: failures.into(),
         done: Mutex::default(),
+        is_silent: AtomicBool::new(false),
     });
     let shipping = Arc::new(ShippingLogStore::new(local.clone(), there.clone(), keep_local));
     Shop { folder, local, there, store: shipping.clone(), shipping }
@@ -212,4 +219,30 @@ async fn a_run_that_was_resumed_elsewhere_is_read_from_its_copy_and_goes_on_ther
     again.append_stdout(&run, "third").await.unwrap();
 
     assert_eq!(stdout(&*again, &run).await, ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn what_is_here_is_read_though_the_destination_does_not_answer() {
+    let shop = shop(true, 0);
+    let run = id("r");
+    written(&shop.store, &run, &["a"]).await;
+    shop.store.flush().await.unwrap();
+
+    shop.there.is_silent.store(true, Ordering::Relaxed);
+
+    assert_eq!(stdout(&*shop.store, &run).await, ["a"]);
+    assert_eq!(soon(shop.store.read_metadata(&run)).await.unwrap(), Some(ended(&run)));
+}
+
+#[tokio::test]
+async fn a_new_run_is_kept_here_though_the_destination_does_not_answer() {
+    let shop = shop(true, 0);
+    shop.there.is_silent.store(true, Ordering::Relaxed);
+    let output = RunOutput::begin(shop.store.clone(), id("r"), "report", 1);
+
+    output.stdout("a").await.unwrap();
+    let sealed = soon(output.seal(RunEnd::new(Status::Success))).await.unwrap();
+
+    assert_eq!((sealed.stdout_lines, sealed.dropped_lines), (1, 0));
+    assert_eq!(stdout(&*shop.local, &id("r")).await, ["a"]);
 }

@@ -9,7 +9,6 @@
 //!
 //! A run that is resumed goes on in the log it has. If that lies elsewhere, the first line here says where.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +17,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::lines::{LONGEST, pieces};
+use super::pump::Pump;
 use super::{Channel, LogError, LogStore, RunMetadata};
 use crate::clock::{self, UnixMs};
-use crate::error::chain;
 use crate::runs::{RunId, Status, WorkerRef};
 use crate::tasks::{Gate, Tasks};
 
@@ -28,8 +27,6 @@ use crate::tasks::{Gate, Tasks};
 const LINES: usize = 8192;
 /// How many bytes wait. Much less than what that many of the longest lines would take.
 const BYTES: usize = 4 * 1024 * 1024;
-/// How many are written at once.
-const BATCH: usize = 1024;
 /// What a line takes beside its text.
 const OF_A_LINE: usize = 64;
 
@@ -54,17 +51,17 @@ struct Shared {
 }
 
 #[derive(Debug)]
-enum Message {
+pub(super) enum Message {
     Line(QueuedLine),
     Seal { end: RunEnd, attempt: u32, answer: oneshot::Sender<Result<RunMetadata, LogError>> },
 }
 
 #[derive(Debug)]
-struct QueuedLine {
-    channel: Channel,
-    text: String,
+pub(super) struct QueuedLine {
+    pub(super) channel: Channel,
+    pub(super) text: String,
     /// Lines that are missing before it.
-    missing: u64,
+    pub(super) missing: u64,
     _room: OwnedSemaphorePermit,
 }
 
@@ -256,170 +253,10 @@ impl RunOutput {
     }
 }
 
-/// Where a worker keeps its lines, for people.
-fn place_of(worker: &WorkerRef) -> String {
-    match (worker.id.as_str(), worker.host.as_str()) {
-        ("", _) => "another worker".to_owned(),
-        (id, "") => format!("worker `{id}`"),
-        (id, host) => format!("worker `{id}` of machine `{host}`"),
-    }
-}
-
 fn room_of(piece: &str) -> u32 {
     u32::try_from(piece.len().min(LONGEST) + OF_A_LINE).expect("a line is short")
 }
 
-fn time(at: UnixMs) -> DateTime<Utc> {
+pub(super) fn time(at: UnixMs) -> DateTime<Utc> {
     i64::try_from(at).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
-}
-
-/// The other end of the queue.
-struct Pump {
-    store: Arc<dyn LogStore>,
-    metadata: RunMetadata,
-    /// Who had the run before, if it is resumed.
-    last: Option<WorkerRef>,
-    messages: mpsc::Receiver<Message>,
-    missing: Arc<[AtomicU64; 2]>,
-    warned: bool,
-}
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.store.release(&self.metadata.run_id);
-    }
-}
-
-impl Pump {
-    /// Until the run is sealed.
-    async fn run(mut self) {
-        self.begin().await;
-        let mut batch = Vec::new();
-        while self.messages.recv_many(&mut batch, BATCH).await > 0 {
-            let mut lines = Vec::with_capacity(batch.len());
-            for message in batch.drain(..) {
-                match message {
-                    Message::Line(line) => lines.push(line),
-                    Message::Seal { end, attempt, answer } => {
-                        self.write(lines).await;
-                        // Who asked may have gone; the log is sealed all the same.
-                        let _ = answer.send(self.seal(end, attempt).await);
-                        return;
-                    }
-                }
-            }
-            self.write(lines).await;
-            if self.messages.is_empty() {
-                // Nothing stands before what is missing now.
-                self.tell_missing().await;
-            }
-        }
-    }
-
-    /// Makes the run known, so that it can be followed before its first line.
-    async fn begin(&mut self) {
-        let run = self.metadata.run_id.clone();
-        let mut is_whole = false;
-        match self.store.read_metadata(&run).await {
-            Ok(Some(before)) => {
-                let before = if before.has_ended() { before } else { self.counted(before).await };
-                is_whole = !before.is_outlived_by(self.metadata.activation - 1);
-                self.metadata.activation = self.metadata.activation.max(before.activation);
-                self.metadata.started_at = before.started_at.min(self.metadata.started_at);
-                self.metadata.stdout_lines = before.stdout_lines;
-                self.metadata.stderr_lines = before.stderr_lines;
-                self.metadata.dropped_lines = before.dropped_lines;
-            }
-            Ok(None) => {}
-            Err(error) => self.warn(&error),
-        }
-        let mut begun = self.store.write_metadata(&run, &self.metadata).await;
-        for channel in Channel::ALL {
-            begun = begun.and(self.store.append(&run, channel, &[]).await);
-        }
-        if let Err(error) = begun {
-            self.warn(&error);
-        }
-        if let (false, Some(last)) = (is_whole, self.last.take()) {
-            let notice = format!("[runnel] resumed here: what this run printed before is with {}", place_of(&last));
-            for channel in Channel::ALL {
-                self.append(channel, &[notice.as_str().into()]).await;
-            }
-        }
-    }
-
-    /// What is known of a log that nobody has closed.
-    async fn counted(&mut self, before: RunMetadata) -> RunMetadata {
-        let counted = before.clone().counted_in(&*self.store).await;
-        counted.unwrap_or_else(|error| {
-            self.warn(&error);
-            before
-        })
-    }
-
-    /// Writes a batch: to each channel in order, with one append each.
-    async fn write(&mut self, batch: Vec<QueuedLine>) {
-        for channel in Channel::ALL {
-            let mut lines = Vec::new();
-            for line in batch.iter().filter(|line| line.channel == channel) {
-                lines.extend((line.missing > 0).then(|| Cow::Owned(self.drop_notice(line.missing))));
-                lines.push(Cow::Borrowed(&*line.text));
-            }
-            self.append(channel, &lines).await;
-        }
-    }
-
-    async fn tell_missing(&mut self) {
-        for channel in Channel::ALL {
-            let missing = self.missing[channel.index()].swap(0, Ordering::Relaxed);
-            if missing > 0 {
-                let notice = self.drop_notice(missing);
-                self.append(channel, &[notice.into()]).await;
-            }
-        }
-    }
-
-    fn drop_notice(&mut self, missing: u64) -> String {
-        self.metadata.dropped_lines += missing;
-        format!("[runnel] {missing} lines dropped")
-    }
-
-    async fn append(&mut self, channel: Channel, lines: &[Cow<'_, str>]) {
-        if lines.is_empty() {
-            return;
-        }
-        let texts: Vec<&str> = lines.iter().map(|line| &**line).collect();
-        let count = match channel {
-            Channel::Stdout => &mut self.metadata.stdout_lines,
-            Channel::Stderr => &mut self.metadata.stderr_lines,
-        };
-        match self.store.append(&self.metadata.run_id, channel, &texts).await {
-            Ok(()) => *count += lines.len() as u64,
-            Err(error) => {
-                self.metadata.dropped_lines += lines.len() as u64;
-                self.warn(&error);
-            }
-        }
-    }
-
-    fn warn(&mut self, error: &LogError) {
-        if !std::mem::replace(&mut self.warned, true) {
-            let run = &self.metadata.run_id;
-            tracing::warn!(%run, error = chain(error), "what a run prints cannot be written; the run goes on");
-        }
-    }
-
-    async fn seal(&mut self, end: RunEnd, attempt: u32) -> Result<RunMetadata, LogError> {
-        self.tell_missing().await;
-        let status = if end.status.is_terminal() { end.status } else { Status::Fail };
-        let sealed = RunMetadata {
-            attempt,
-            exit_code: end.exit_code,
-            error: end.error,
-            partitions: end.partitions,
-            ..self.metadata.clone()
-        };
-        let sealed = sealed.ended(status, time(clock::wall()));
-        self.store.write_metadata(&sealed.run_id, &sealed).await.map(|()| sealed)
-    }
 }

@@ -50,6 +50,14 @@ impl Keeping {
         &self.store
     }
 
+    /// Refuses a store that takes nothing, before anything runs whose output would be lost.
+    pub(crate) async fn prepare(&self) -> Result<(), Failure> {
+        self.store.prepare().await.map_err(|error| {
+            let why = chain(&error);
+            Failure::Invalid(format!("the output of runs cannot be kept: {why}; choose another folder with `log_dir`"))
+        })
+    }
+
     /// Warns if events of runs cannot get here: a worker says so at its start, because nobody misses lines before he needs
     /// them.
     pub(crate) fn warn_unless_captured(&self) {

@@ -32,6 +32,7 @@ mod handle;
 mod keeping;
 mod lines;
 mod memory;
+mod pump;
 #[cfg(feature = "gzip")]
 mod shipping;
 
@@ -221,6 +222,11 @@ impl RunMetadata {
         Ok(self)
     }
 
+    /// Whether nothing can have been kept of the run before.
+    pub(crate) fn is_of_a_new_run(&self) -> bool {
+        !self.has_ended() && (self.activation, self.attempt) == (1, 1)
+    }
+
     /// Whether the run was resumed after what this says of it: elsewhere, if this is not said any more.
     pub(crate) fn is_outlived_by(&self, activation: u32) -> bool {
         self.activation < activation
@@ -343,6 +349,12 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// Waits until what was taken lies where it shall stay: buffers are written, shipments have arrived.
     async fn flush(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// Finds out whether lines can be kept at all. Asked once, before a worker starts: later a store that fails does not
+    /// fail what runs.
+    async fn prepare(&self) -> Result<(), LogError> {
         Ok(())
     }
 

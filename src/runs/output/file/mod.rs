@@ -246,6 +246,11 @@ impl LogStore for FileLogStore {
         Ok(())
     }
 
+    async fn prepare(&self) -> Result<(), LogError> {
+        let runs = self.0.runs.clone();
+        blocking(move || runs.prepare()).await?
+    }
+
     fn release(&self, run: &RunId) {
         self.open().remove(run);
     }

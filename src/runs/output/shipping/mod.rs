@@ -31,6 +31,8 @@ const TRIES: u32 = 8;
 /// How long to wait after the first failure; twice as long after each other.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait for word of a newer copy where there is something without one.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Copies logs of ended runs to a destination.
 pub struct ShippingLogStore {
@@ -162,20 +164,37 @@ impl Shared {
     }
 
     /// Sees to it that what a run has printed before is here, before it prints more. As long as the answer is held, it
-    /// stays.
-    async fn bring_back(&self, run: &RunId) -> Result<AsyncGuard<'_, HashSet<RunId>>, LogError> {
-        let mut here = self.here.lock().await;
-        if here.contains(run) {
+    /// stays. Of a new run there is nothing to be expected: its lines are kept whether or not the destination answers.
+    async fn bring_back(&self, run: &RunId, is_new: bool) -> Result<AsyncGuard<'_, HashSet<RunId>>, LogError> {
+        loop {
+            let here = self.here.lock().await;
+            if here.contains(run) {
+                return Ok(here);
+            }
+            // Asked without the lock, which others need who write.
+            drop(here);
+            let local = self.local.read_metadata(run).await?;
+            let copied = match is_new {
+                true => self.copy_in_time(run, local.as_ref()).await,
+                false => self.newer_copy(run, local.as_ref()).await?,
+            };
+            let mut here = self.here.lock().await;
+            if self.local.read_metadata(run).await? != local {
+                // It was shipped meanwhile, and may be gone from here.
+                continue;
+            }
+            if copied.is_some() && !here.contains(run) {
+                self.restore(run).await?;
+            }
+            here.insert(run.clone());
             return Ok(here);
         }
-        let local = self.local.read_metadata(run).await?;
-        if self.newer_copy(run, local.as_ref()).await?.is_some() {
-            // What was brought back by halves is brought back anew.
-            self.local.delete(run).await?;
-            self.remote.restore(run, &*self.local).await?;
-        }
-        here.insert(run.clone());
-        Ok(here)
+    }
+
+    /// What was brought back by halves before is brought back anew.
+    async fn restore(&self, run: &RunId) -> Result<(), LogError> {
+        self.local.delete(run).await?;
+        self.remote.restore(run, &*self.local).await
     }
 
     /// The metadata of the copy, if that is all there is, or if the run was resumed elsewhere after it ended here.
@@ -190,14 +209,26 @@ impl Shared {
         }
     }
 
-    /// The same for readers: what is here is better than nothing where the destination does not answer.
-    async fn copy_to_read(&self, run: &RunId, local: Option<&RunMetadata>) -> Result<Option<RunMetadata>, LogError> {
-        match self.newer_copy(run, local).await {
-            Err(error) if local.is_some() => {
+    /// The same for who cannot wait for long, and has something where the destination does not answer.
+    async fn copy_in_time(&self, run: &RunId, local: Option<&RunMetadata>) -> Option<RunMetadata> {
+        // Both are safe to drop: they only look and wait.
+        tokio::select! {
+            found = self.newer_copy(run, local) => found.unwrap_or_else(|error| {
                 tracing::warn!(%run, error = chain(&error), "whether there is a newer copy of a log cannot be seen");
-                Ok(None)
+                None
+            }),
+            () = clock::sleep(PATIENCE) => {
+                tracing::warn!(%run, "where logs are shipped to does not say whether there is a newer copy of a log");
+                None
             }
-            found => found,
+        }
+    }
+
+    /// The same for readers.
+    async fn copy_to_read(&self, run: &RunId, local: Option<&RunMetadata>) -> Result<Option<RunMetadata>, LogError> {
+        match local {
+            Some(_) => Ok(self.copy_in_time(run, local).await),
+            None => self.newer_copy(run, local).await,
         }
     }
 }
@@ -240,7 +271,7 @@ impl std::fmt::Debug for ShippingLogStore {
 #[async_trait]
 impl LogStore for ShippingLogStore {
     async fn append(&self, run: &RunId, channel: Channel, lines: &[&str]) -> Result<(), LogError> {
-        drop(self.shared.bring_back(run).await?);
+        drop(self.shared.bring_back(run, false).await?);
         self.shared.local.append(run, channel, lines).await
     }
 
@@ -259,7 +290,7 @@ impl LogStore for ShippingLogStore {
     }
 
     async fn write_metadata(&self, run: &RunId, metadata: &RunMetadata) -> Result<(), LogError> {
-        let here = self.shared.bring_back(run).await?;
+        let here = self.shared.bring_back(run, metadata.is_of_a_new_run()).await?;
         self.shared.local.write_metadata(run, metadata).await?;
         drop(here);
         if metadata.has_ended() {
@@ -305,6 +336,10 @@ impl LogStore for ShippingLogStore {
     async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
         self.shared.local.tend(upkeep, now).await?;
         self.ship_all().await
+    }
+
+    async fn prepare(&self) -> Result<(), LogError> {
+        self.shared.local.prepare().await
     }
 
     fn release(&self, run: &RunId) {
