@@ -32,6 +32,7 @@ mod on_demand;
 pub(crate) mod registry;
 mod run_logs;
 mod runner;
+mod sections;
 mod setup;
 pub(crate) mod stage;
 mod states;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::memory::Memory;
 use crate::clock;
 use crate::error::Failure;
-use crate::job::{Inputs, JobSection, JobSpec, When, read_positional};
+use crate::job::{Inputs, JobSpec, When, read_positional};
 use crate::nearest::did_you_mean;
 use crate::runner::{LOG_PERIOD, Past, Presence, RunReport, Stage, task_of, worker_name};
 use crate::runs::output::SHIPPED_WITHIN;
@@ -117,19 +117,9 @@ impl App {
             None => Err(Failure::NotFound(format!("no job of app `{}` has a run {run_id}", self.name()))),
         }
     }
-
-    /// What `[job.NAME]` of `runnel.toml` says.
-    pub(crate) fn job_section(&self, name: &str) -> Result<JobSection, Failure> {
-        let sections = self.settings(&Overrides::new())?.sections;
-        let Some(section) = sections.jobs.get(name) else { return Ok(JobSection::default()) };
-        section.table.clone().try_into().map_err(|error: toml::de::Error| {
-            // What the file says is not repeated: it may hold a password.
-            Failure::Invalid(format!("{}: section `[job.{name}]`: {}", section.origin, error.message()))
-        })
-    }
 }
 
-fn is_on_demand(job: &JobSpec) -> bool {
+pub(super) fn is_on_demand(job: &JobSpec) -> bool {
     matches!(job.when, When::OnDemand)
 }
 
@@ -312,6 +302,7 @@ impl<I> Runner<I> {
         let job = self.spec()?;
         let why =
             job.refusals(settings).into_iter().map(|why| format!("job `{}` ({}): {why}", job.name, job.declared_at));
+        let why = why.chain(self.app.refusals_of_plan(job));
         match why.chain(self.app.missing_states_of(job)).next() {
             None => Ok(()),
             Some(why) => Err(Failure::Invalid(why)),

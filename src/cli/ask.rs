@@ -96,12 +96,12 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Begins to run a run again.
-    pub(super) async fn retry(&self, id: &RunId) -> Result<(), End> {
+    /// Has a run run again. Answers whether that is over: in this process it is, in a worker it has begun.
+    pub(super) async fn retry(&self, id: &RunId) -> Result<bool, End> {
         match self {
             #[cfg(feature = "http")]
-            Self::Far(far) => far.retry(id).await,
-            Self::Own(own) => Ok(own.host.retry_run(id).await?),
+            Self::Far(far) => far.retry(id).await.map(|()| false),
+            Self::Own(own) => Ok(own.host.retry_run(id).await.map(|()| true)?),
         }
     }
 }

@@ -18,12 +18,13 @@ use crate::nearest::did_you_mean;
 use crate::runs::output::LogStore;
 use crate::runs::output::capture::filtered_layer;
 use crate::runs::{RunId, RunObserver, Stores};
-use crate::settings::{Loaded, Settings};
+use crate::settings::{Loaded, Settings, TaskLogPolicy};
 use crate::stream::current::{self, Handle};
 use crate::stream::json::JsonStream;
 use crate::worker;
 use crate::worker::jobs::once::{Ran, run_once};
 use crate::worker::replay::{Replay, Replayed};
+use crate::worker::run_log::project_all;
 use crate::worker::serve::{Serving, serve};
 
 use super::dead::no_keys;
@@ -65,7 +66,8 @@ fn start(matches: &ArgMatches, names: Names, app: App) -> Result<(), End> {
         None => None,
     };
     logs::install_beside(&loaded.settings, captured)?;
-    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let warnings = loaded.warnings.iter().cloned().chain(app.sections_of_nobody(&loaded.sections));
+    warnings.for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let program = Program { names, loaded, app, store: OnceCell::new() };
     runtime.block_on(run(matches, &program, &mut stdout(matches)))
@@ -81,6 +83,16 @@ struct Program {
 impl Program {
     async fn connection(&self) -> Result<&Connection, Failure> {
         self.store.get_or_try_init(|| Connection::open(&self.app, &self.loaded, None)).await
+    }
+
+    /// Brings what this process has written of runs to their store, if nobody else ever could: on `memory://` the
+    /// stream of runs ends with the process, and their store need not.
+    async fn keep_what_ran(&self) -> Result<(), Failure> {
+        let connection = self.connection().await?;
+        if connection.facts.product != "memory" || self.loaded.settings.task_log_policy == TaskLogPolicy::Off {
+            return Ok(());
+        }
+        project_all(&**connection.handle.broker(), &self.app.stores().await?).await
     }
 }
 
@@ -152,7 +164,9 @@ impl Host for Program {
     }
 
     async fn run_job(&self, name: &str, asked: Asked, observer: Option<Arc<dyn RunObserver>>) -> Result<Ran, Failure> {
-        run_once(&self.app, self.connection().await?.handle.clone(), name, asked, observer).await
+        let ran = run_once(&self.app, self.connection().await?.handle.clone(), name, asked, observer).await;
+        self.keep_what_ran().await?;
+        ran
     }
 
     async fn stores(&self) -> Result<Stores, Failure> {
@@ -162,7 +176,9 @@ impl Host for Program {
 
     async fn retry_run(&self, run: &RunId) -> Result<(), Failure> {
         self.connection().await?;
-        self.app.retry_run(run).await?.into_result().map(drop).map_err(|failed| Failure::Invalid(failed.to_string()))
+        let report = self.app.retry_run(run).await;
+        self.keep_what_ran().await?;
+        report?.into_result().map(drop).map_err(|failed| Failure::Invalid(failed.to_string()))
     }
 
     fn log_store(&self) -> Result<Option<Arc<dyn LogStore>>, Failure> {

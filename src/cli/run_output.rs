@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::error::{Failure, chain};
 #[cfg(feature = "http")]
 use crate::http::announced;
-use crate::runs::output::{Channel, LogError, LogStore, StreamOptions};
-use crate::runs::{RunId, Status};
+use crate::runs::output::{Channel, LogError, LogStore, RunMetadata, StreamOptions};
+use crate::runs::{RunId, RunLog, Status};
 
 use super::ask::{self, Asked, Own, code_of, run_argument, run_id};
 #[cfg(feature = "http")]
@@ -82,16 +82,31 @@ async fn from_far(far: &Far, lines: &Lines<'_>, out: &mut Out) -> Result<Ended, 
 }
 
 async fn from_own(own: &Own<'_>, lines: &Lines<'_>, host: &dyn Host, out: &mut Out) -> Result<Ended, End> {
-    if let Some(logs) = own.logs()?
-        && let Some(ended) = from_store(&*logs, lines, out).await?
-    {
-        return Ok(ended);
+    let logs = own.logs()?;
+    let mut resumed = None;
+    if let Some(logs) = &logs {
+        resumed = resumed_elsewhere(&**logs, own, lines.id).await?;
+        if resumed.is_none()
+            && let Some(ended) = from_store(&**logs, lines, out).await?
+        {
+            return Ok(ended);
+        }
     }
-    // They are not here; the document says who has them.
-    let document = own.stores().await?.run_logs.get_run_log_by_id(lines.id, false).await.map_err(ask::failed)?;
-    let not_here = |why: String| Failure::NotFound(format!("the lines of run {} are not here{why}", lines.id));
+    // They are not here, or not all of them; the document says who has them.
+    let was_here = resumed.is_some();
+    let document = match resumed {
+        Some(document) => document,
+        None => own.stores().await?.run_logs.get_run_log_by_id(lines.id, false).await.map_err(ask::failed)?,
+    };
+    let not_here = |why: String| match was_here {
+        true => Failure::NotFound(format!(
+            "run {} was resumed after what is here (activation {} now), and what it printed since is not{why}",
+            lines.id, document.activation
+        )),
+        false => Failure::NotFound(format!("the lines of run {} are not here{why}", lines.id)),
+    };
     #[cfg(feature = "http")]
-    {
+    let why = {
         let worker = &document.worker;
         // Never where the document says: our token goes along.
         let address = match worker.log_url {
@@ -99,30 +114,51 @@ async fn from_own(own: &Own<'_>, lines: &Lines<'_>, host: &dyn Host, out: &mut O
             None => Err("which answers no HTTP"),
         };
         match address {
-            Ok(url) => from_far(&Far::new(url, host.settings().settings.http_token.clone()), lines, out).await,
-            Err(why) => Err(not_here(format!(
+            Ok(url) => {
+                return from_far(&Far::new(url, host.settings().settings.http_token.clone()), lines, out).await;
+            }
+            Err(why) => format!(
                 ": they are with worker `{}`, {why} (setting `http`; log_dir says where lines are kept, log_ship_dest where they \
                  are copied to)",
                 worker.id
-            ))
-            .into()),
+            ),
         }
-    }
+    };
     #[cfg(not(feature = "http"))]
-    Err(not_here(format!(": worker `{}` of app `{}` has them", document.worker.id, host.app())).into())
+    let why = format!(": worker `{}` of app `{}` has them", document.worker.id, host.app());
+    if let (true, Some(logs)) = (was_here, &logs) {
+        // Better than nothing; what is missing is said below, and by the exit code.
+        from_store(&**logs, lines, out).await?;
+    }
+    Err(not_here(why).into())
+}
+
+/// The document of a run that was resumed after what the log here says of it: elsewhere, as the log would know else.
+async fn resumed_elsewhere(logs: &dyn LogStore, own: &Own<'_>, id: &RunId) -> Result<Option<RunLog>, End> {
+    let metadata = logs.read_metadata(id).await.map_err(unreadable)?;
+    let Some(metadata) = metadata.filter(RunMetadata::has_ended) else { return Ok(None) };
+    // Who cannot be asked, or knows nothing, is no reason not to show what is here.
+    let document = match own.stores().await {
+        Ok(stores) => stores.run_logs.get_run_log_by_id(id, false).await.ok(),
+        Err(_) => None,
+    };
+    Ok(document.filter(|document| metadata.is_outlived_by(document.activation)))
+}
+
+fn unreadable(error: LogError) -> End {
+    End::Refused(format!("the lines cannot be read: {}", chain(&error)))
 }
 
 /// None if the store has never heard of the run.
 async fn from_store(logs: &dyn LogStore, lines: &Lines<'_>, out: &mut Out) -> Result<Option<Ended>, End> {
-    let failed = |error: LogError| End::Refused(format!("the lines cannot be read: {}", chain(&error)));
     let mut stream = logs.stream(lines.id, lines.channel, lines.options);
     while let Some(line) = stream.next().await {
         match line {
             Ok(line) => tell(out, line.number, &line.text)?,
             Err(LogError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(unreadable(error)),
         }
     }
-    let metadata = logs.read_metadata(lines.id).await.map_err(failed)?;
+    let metadata = logs.read_metadata(lines.id).await.map_err(unreadable)?;
     Ok(Some(metadata.filter(|metadata| metadata.has_ended()).map(|metadata| (metadata.exit_code, metadata.status))))
 }

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use indexmap::IndexMap;
 
-use crate::runs::{RunLog, RunLogQuery, Status};
+use crate::runs::mask::MASK;
+use crate::runs::{AttemptLog, Parameter, RunLog, RunLogQuery, Status, StepLog};
 
 use super::ask::{self, Asked, run_argument, run_id};
 use super::{End, Host, Out};
@@ -12,11 +14,11 @@ pub(super) fn command() -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
-    let status = text("status", "STATUS", "Only runs that stand like that: fail, processing, ..; may be given again");
+    let status = text("status", "STATUS", "Only runs that stand like that: fail,crashed");
     let list = Command::new("list")
         .about("Runs, the newest first")
         .arg(text("task", "NAME", "Only runs of that task, timer, crontab, job or processor"))
-        .arg(status.action(ArgAction::Append).value_parser(|word: &str| word.parse::<Status>()))
+        .arg(status.action(ArgAction::Append).value_delimiter(',').value_parser(|word: &str| word.parse::<Status>()))
         .arg(text("tag", "TAG", "Only runs filed under that"))
         .arg(
             text("limit", "N", "At most so many").default_value("20").value_parser(value_parser!(u16).range(1..=1000)),
@@ -40,10 +42,11 @@ pub(super) async fn run(matches: &ArgMatches, host: &dyn Host, out: &mut Out) ->
         Some(("show", matches)) => show(matches, host, out).await,
         Some(("retry", matches)) => {
             let id = run_id(matches);
-            Asked::by(matches, host)?.retry(&id).await?;
-            match out.is_json() {
-                true => out.object(&serde_json::json!({ "run_id": id })),
-                false => out.line(&format!("run {id} is running again: follow it with `logs {id} --follow`")),
+            let is_over = Asked::by(matches, host)?.retry(&id).await?;
+            match (out.is_json(), is_over) {
+                (true, _) => out.object(&serde_json::json!({ "run_id": id })),
+                (false, true) => out.line(&format!("run {id} has ended well")),
+                (false, false) => out.line(&format!("run {id} is running again: follow it with `logs {id} --follow`")),
             }
         }
         Some((_, matches)) => list(matches, host, out).await,
@@ -89,7 +92,9 @@ async fn show(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<()
     if out.is_json() {
         return out.object(&run);
     }
-    let took = run.runtime.map(|seconds| format!("{seconds:.3}s")).unwrap_or_default();
+    let output = run.metadata.as_ref();
+    let code = output.and_then(|output| output.exit_code).map(|code| code.to_string()).unwrap_or_default();
+    let took_whole = run.runtime.map(|seconds| format!("{seconds:.3}s")).unwrap_or_default();
     let facts = [
         ("run", run.run_id.to_string()),
         ("task", format!("{} ({})", run.task_name, run.kind)),
@@ -97,7 +102,8 @@ async fn show(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<()
         ("activation", run.activation.to_string()),
         ("start", when(run.start)),
         ("end", when(run.end)),
-        ("took", took),
+        ("took", took_whole),
+        ("exit code", code),
         ("worker", run.worker.id.clone()),
         ("tag", run.tag.clone()),
         ("message", run.message.clone()),
@@ -108,11 +114,59 @@ async fn show(matches: &ArgMatches, host: &dyn Host, out: &mut Out) -> Result<()
     for line in run.exc_text.iter().flat_map(|text| text.lines()) {
         out.line(&format!("  {line}"))?;
     }
-    for step in run.steps.values() {
-        out.line(&format!("step {}: {} {}", step.name, step.status, step.message))?;
+    for (name, parameter) in &run.parameters {
+        out.line(&format!("given {name}: {}", shown(parameter)))?;
     }
+    steps(&run.steps, "", out)?;
     for attempt in &run.attempts {
-        out.line(&format!("attempt {}: {} {}", attempt.attempt_number, attempt.status, attempt.message))?;
+        let AttemptLog { attempt_number, started_at, user_defined_metrics, output_parameters, .. } = attempt;
+        let what = format!("attempt {attempt_number}: {}", attempt.status);
+        out.line(&said(what, took(attempt), &attempt.message, &when(Some(*started_at))))?;
+        for (kind, those) in [("metric", user_defined_metrics), ("output", output_parameters)] {
+            for (name, parameter) in those {
+                out.line(&format!("  {kind} {name}: {}", shown(parameter)))?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Steps, those of branches below their branch.
+fn steps(steps: &IndexMap<String, StepLog>, indent: &str, out: &mut Out) -> Result<(), End> {
+    for step in steps.values() {
+        let last = step.attempts.last();
+        let began = when(last.map(|attempt| attempt.started_at));
+        let message = if step.message.is_empty() { last.map_or("", |last| &last.message) } else { &step.message };
+        out.line(&said(format!("{indent}step {}: {}", step.name, step.status), last.and_then(took), message, &began))?;
+        // What the last attempt says is said above.
+        let failed = step.attempts.iter().rev().skip(1).rev().filter(|attempt| !attempt.message.is_empty());
+        for attempt in failed {
+            out.line(&format!("{indent}  attempt {}: {}", attempt.attempt_number, attempt.message))?;
+        }
+        for branch in step.branches.values() {
+            out.line(&format!("{indent}  branch {}: {}", branch.internal_name, branch.status))?;
+            self::steps(&branch.steps, &format!("{indent}    "), out)?;
+        }
+    }
+    Ok(())
+}
+
+/// A line about something that was done: how it stands, since when, how long it took, and what it said.
+fn said(what: String, took: Option<String>, message: &str, began: &str) -> String {
+    let parts = [what.as_str(), began, took.as_deref().unwrap_or_default(), message];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
+}
+
+fn took(attempt: &AttemptLog) -> Option<String> {
+    let took = attempt.finished_at? - attempt.started_at;
+    Some(format!("{:.3}s", took.num_milliseconds() as f64 / 1e3))
+}
+
+/// A value on one line.
+fn shown(parameter: &Parameter) -> String {
+    match parameter {
+        Parameter::Json(value) => value.to_string(),
+        Parameter::Metric(number) => number.to_string(),
+        Parameter::Secret(_) => MASK.to_owned(),
+    }
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 
 use crate::runs::output::{Channel, LogError, LogStore, StreamOptions};
-use crate::runs::{RunId, RunLog, StoreError};
+use crate::runs::{RunId, RunLog, StoreError, WorkerRef};
 
 use super::client::{self, Wish};
 use super::{Api, HOP, Refusal, announced};
@@ -24,22 +24,38 @@ pub(super) enum Place {
 impl Api {
     /// Where the lines of that run are.
     pub(super) async fn place_of(&self, run: &RunId, headers: &HeaderMap) -> Result<Place, Refusal> {
-        // First our own: it knows of a run before its document is there, and after it is gone.
-        if let Some(logs) = self.logs()
-            && has_log(&**logs, run).await?
-        {
-            return Ok(Place::Here(logs.clone()));
-        }
-        let document = self.document(run, false).await?;
+        let is_passed_on = headers.contains_key(HOP);
+        // First our own: it knows of a run before its document is there, and after it is gone. But the run may have been
+        // resumed elsewhere since.
+        let known = match self.logs() {
+            Some(logs) => log_of(&**logs, run).await?.map(|activation| (logs, activation)),
+            None => None,
+        };
+        let document = match known {
+            Some((logs, _)) if is_passed_on => return Ok(Place::Here(logs.clone())),
+            Some((logs, activation)) => match self.document(run, false).await {
+                Ok(document) if self.is_elsewhere(&document, activation) => document,
+                _ => return Ok(Place::Here(logs.clone())),
+            },
+            None => self.document(run, false).await?,
+        };
         let worker = document.worker;
-        let is_ours = self.0.worker.as_deref() == Some(&*worker.id);
-        if is_ours || headers.contains_key(HOP) {
+        if is_passed_on || self.is_ours(&worker) {
             return Err(Refusal::pruned());
         }
         match announced::address_of(&worker, &**self.0.handle.broker()).await? {
             Ok(url) => Ok(Place::There { worker: worker.id, url }),
             Err(why) => Err(Refusal::unreachable(&worker.id, why)),
         }
+    }
+
+    fn is_ours(&self, worker: &WorkerRef) -> bool {
+        self.0.worker.as_deref() == Some(&*worker.id)
+    }
+
+    /// Whether another worker has resumed the run after what our log of it says.
+    fn is_elsewhere(&self, document: &RunLog, activation: Option<u32>) -> bool {
+        activation.is_some_and(|ours| ours < document.activation) && !self.is_ours(&document.worker)
     }
 
     /// The document of that run.
@@ -74,11 +90,14 @@ impl Api {
     }
 }
 
-/// Whether the store has ever heard of the run.
-async fn has_log(logs: &dyn LogStore, run: &RunId) -> Result<bool, Refusal> {
-    if logs.read_metadata(run).await?.is_some() {
-        return Ok(true);
+/// Whether the store has ever heard of the run; with the activation that its log is about, if it says that.
+async fn log_of(logs: &dyn LogStore, run: &RunId) -> Result<Option<Option<u32>>, Refusal> {
+    if let Some(metadata) = logs.read_metadata(run).await? {
+        return Ok(Some(Some(metadata.activation)));
     }
     let first = logs.stream(run, Channel::Stdout, StreamOptions::last(1)).next().await;
-    Ok(!matches!(first, Some(Err(LogError::NotFound { .. }))))
+    Ok(match first {
+        Some(Err(LogError::NotFound { .. })) => None,
+        _ => Some(None),
+    })
 }

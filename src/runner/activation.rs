@@ -17,11 +17,11 @@ use crate::clock;
 use crate::error::chain;
 use crate::event::EventId;
 use crate::job::{JobSpec, Resolved};
-use crate::runs::output::{RunOutput, end_of};
+use crate::runs::output::{Keeping, Resumed, RunOutput, end_of};
 use crate::runs::recorder::{Alive, Beginning, End, Page, Refused};
 use crate::runs::{
     Action, AttemptLog, Cut, Done, Ended, Input, RunContext, RunEvent, RunFacts, RunId, RunLog, Status, TaskKind, Work,
-    WorkFacts,
+    WorkFacts, WorkerRef,
 };
 
 /// An activation that is to come.
@@ -36,6 +36,8 @@ pub(super) struct Activation<'a> {
     done: Done,
     /// Of a run that is resumed: the last that was known of it.
     seen: Option<EventId>,
+    /// And who ran it before.
+    last: Option<WorkerRef>,
     begins: Option<Begins>,
     output: Option<RunOutput>,
 }
@@ -56,6 +58,7 @@ impl<'a> Activation<'a> {
             first_attempt: 1,
             done: Done::new(),
             seen: None,
+            last: None,
             begins: None,
             output: None,
         }
@@ -65,7 +68,8 @@ impl<'a> Activation<'a> {
     pub(super) fn continuing(self, log: &RunLog, done: Done) -> Self {
         let tried = log.attempts.iter().map(|attempt| attempt.attempt_number).max().unwrap_or_default();
         let seen = Some(log.last_entry.unwrap_or(EventId::ZERO));
-        Self { number: log.activation + 1, first_attempt: tried + 1, done, seen, ..self }
+        let last = Some(log.worker.clone());
+        Self { number: log.activation + 1, first_attempt: tried + 1, done, seen, last, ..self }
     }
 
     /// Tells somebody that it has begun, or why it has not.
@@ -89,22 +93,23 @@ impl<'a> Activation<'a> {
             }
         };
         self.tell_begins(Ok(()));
-        self.output =
-            self.stage.keeping.as_ref().map(|kept| kept.begin(&self.run_id, &self.job.name, self.first_attempt));
+        self.output = self.stage.keeping.as_ref().map(|kept| self.output_in(kept));
         let span = match &self.output {
             Some(output) => output.span(),
             None => tracing::error_span!(target: "runnel::run", "run",
                 run_id = %self.run_id, task_name = %self.job.name, attempt = self.first_attempt),
         };
         let ended = self.work_on(page, &mut report).instrument(span).await;
-        // After the task log: who follows the output to its end then finds how the run ended.
-        if let Some(output) = &self.output
-            && let Err(error) = output.seal(end_of(&ended)).await
-        {
-            tracing::warn!(run_id = %self.run_id, error = %chain(&error), "the output of a run was not kept to its end");
-        }
         report.end(ended, clock::now().since(began));
         report
+    }
+
+    fn output_in(&self, kept: &Keeping) -> RunOutput {
+        let (run_id, job, attempt) = (&self.run_id, &self.job.name, self.first_attempt);
+        match &self.last {
+            None => kept.begin(run_id, job, attempt),
+            Some(last) => kept.resume(run_id, job, attempt, Resumed { activation: self.number, last: last.clone() }),
+        }
     }
 
     /// Writes its begin. What is resumed must be as it was seen: another activation of it may have begun *and ended*
@@ -161,6 +166,15 @@ impl<'a> Activation<'a> {
             tracing::error!(job = %self.job.name, why = %refused.why, "the end of the run was not written");
             self.stage.halt(&refused);
         }
+        // After the task log: who follows the output to its end then finds how the run ended.
+        if let Some(output) = &self.output {
+            match output.seal(end_of(&ended)).await {
+                Ok(metadata) => work.note_output(metadata).await,
+                Err(error) => {
+                    tracing::warn!(run_id = %self.run_id, error = %chain(&error), "the output of a run was not kept to its end");
+                }
+            }
+        }
         ended
     }
 
@@ -207,6 +221,14 @@ impl<'a> Activation<'a> {
         })
     }
 
+    /// Has what is said from now on, and what is kept of it, name that attempt.
+    fn is_at(&self, attempt: u32) {
+        tracing::Span::current().record("attempt", attempt);
+        if let Some(output) = &self.output {
+            output.set_attempt(attempt);
+        }
+    }
+
     /// Tries until it is done, or must not be tried again.
     async fn attempts(&self, work: &Arc<Work>, folder: &Folder, report: &mut RunReport) -> Ended {
         let observers = &self.stage.observers;
@@ -217,6 +239,7 @@ impl<'a> Activation<'a> {
         observers.tell("on_before", |observer| observer.on_before(&first)).await;
         loop {
             let number = self.first_attempt + nth - 1;
+            self.is_at(number);
             let run = self.context(work, number);
             let Tried { ended, error, log } = try_once(self, work, &run, &why, &mut cut).await;
             report.attempts.push(log.clone());

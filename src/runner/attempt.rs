@@ -41,7 +41,7 @@ pub(super) async fn try_once(
         outcome = guarded(activation, run) => match outcome {
             Ok(()) => (Ended::Success, None),
             Err(error) => match Inaction::of(&*error) {
-                Some(inaction) => (Ended::Inaction(inaction.reason().to_owned()), None),
+                Some(inaction) => (Ended::Inaction(work.scrubbed(inaction.reason())), None),
                 None => (Ended::Failed(work.scrubbed(&chain(&*error))), Some(error)),
             },
         },

@@ -21,6 +21,18 @@ use crate::runs::{AttemptLog, CodeIdentity, NewRunLog, RunContext, RunId, RunLog
 #[derive(Clone, Default)]
 pub(crate) struct TraceStores(pub(crate) BTreeMap<String, Arc<dyn RunLogStore>>);
 
+impl TraceStores {
+    /// Why traces cannot go to the store of that name; none, if they can.
+    pub(crate) fn why_not(&self, name: &str) -> Option<String> {
+        (!self.0.contains_key(name)).then(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let near = crate::nearest::did_you_mean(name, self.0.keys().map(String::as_str));
+        format!("there is no store of traces named `{name}`{near}: give it with App::trace_store")
+    }
+}
+
 /// The end of the names of files with traces.
 const FILE: &str = "_trace.json";
 
@@ -116,10 +128,7 @@ impl Traces<'_> {
         let store = match &plan.store_trace_info {
             TraceInfo::Off => return Ok(()),
             TraceInfo::InRunLogStore => self.run_logs.ok_or("the app has no run log store")?,
-            TraceInfo::In(name) => &**self.named.0.get(name).ok_or_else(|| {
-                let near = crate::nearest::did_you_mean(name, self.named.0.keys().map(String::as_str));
-                format!("there is no store of traces named `{name}`{near}: give it with App::trace_store")
-            })?,
+            TraceInfo::In(name) => &**self.named.0.get(name).ok_or_else(|| self.named.unknown(name))?,
         };
         // Traces of all runs of a job are one table, beside the documents of the runs themselves.
         let id: RunId = format!("{}_trace", kept.run_id).parse()?;

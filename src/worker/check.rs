@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::app::App;
 use crate::error::Failure;
+use crate::job::When;
 use crate::settings::{Named, Settings, check_name};
 use crate::stream::facts;
 
@@ -36,6 +37,9 @@ pub(crate) fn check(app: &App, settings: &Settings) -> Result<(), Failure> {
             "" => format!("{kind} at {place}: {why}"),
             name => format!("{kind} `{name}` ({place}): {why}"),
         }));
+        if let When::OnDemand = job.when {
+            problems.extend(app.refusals_of_plan(job));
+        }
     }
     problems.extend(app.missing_states());
     // A job on demand alone gives a worker nothing to do, but its program can run it.

@@ -65,6 +65,7 @@ impl Worker {
         let processors = self.chosen()?;
         let keeping = self.app.keeping(settings)?;
         if let Some(keeping) = &keeping {
+            keeping.prepare().await?;
             keeping.warn_unless_captured();
         }
         let states = Arc::new(self.app.make_states().await?);

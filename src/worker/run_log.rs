@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::Start;
-use crate::error::{Result, Terminal};
-use crate::event::EventId;
+use crate::broker::{Broker, Start};
+use crate::codec::{Json, Limits};
+use crate::error::{Doing, Failure, Result, Terminal};
+use crate::event::{Entry, EventId, Partition};
 use crate::processor::handler::Typed;
 use crate::processor::{Chain, Context, DeclaredAt, ProcessorOptions, ProcessorSpec, Style};
+use crate::record::Record;
 use crate::runs::{Applied, RunEvent, StoreError, Stores, TASKS};
 use crate::settings::{ExceptionPolicy, Retry, Settings, TaskLogPolicy};
 
@@ -50,6 +52,37 @@ pub(crate) fn projector(stores: Stores, settings: &Settings) -> ProcessorSpec {
         middleware: Chain::default(),
         declared_at: DeclaredAt { file: file!(), line: line!() },
     }
+}
+
+/// Entries that are read at once.
+const PAGE: usize = 500;
+
+/// Projects what lies in the stream, once: for a process in which no worker runs, and with which the stream ends.
+///
+/// # Errors
+/// When the stream cannot be read, or a store does not take an event.
+pub(crate) async fn project_all(broker: &dyn Broker, stores: &Stores) -> Result<(), Failure> {
+    let reading = || "read the stream of runs".to_owned();
+    let name = &TASKS.declaration().spec.name;
+    let Some(facts) = broker.stream(name).await.doing(reading)? else { return Ok(()) };
+    let stream = Arc::new(facts);
+    for partition in (0..stream.partitions).map(Partition) {
+        let mut from = EventId::ZERO;
+        loop {
+            let page = broker.range(&stream, partition, from, EventId::MAX, PAGE, false).await.doing(reading)?;
+            for Entry { id, fields } in &page {
+                match RunEvent::from_fields(fields, &Json, &Limits::default()) {
+                    Ok(event) => project(stores, *id, &event).await.map_err(Failure::RunLogStore)?,
+                    Err(error) => tracing::warn!(%id, %error, "an event of a run cannot be read, and is left out"),
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => from = last.id.next(),
+                _ => break,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The line first: a document without its lines could not be found by what happened to it.

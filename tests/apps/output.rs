@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use runnel::RetryPolicy;
 use runnel::prelude::*;
-use runnel::runs::output::{Channel, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
+use runnel::runs::output::{Channel, FileLogStore, LogStore, MemoryLogStore, RunMetadata, StreamOptions, capture};
 use runnel::runs::{RunId, Status};
 use runnel::testing::TestApp;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -157,6 +158,14 @@ async fn a_failed_run_says_why_and_where_its_command_ended() {
     let runs = tokio::time::timeout(60 * SECOND, first).await.expect("it has run within a minute");
 
     assert_eq!((runs[0].status, runs[0].exit_code), (Status::Fail, Some(3)));
+    let noted = async || loop {
+        shop.advance(20 * MS).await;
+        if let Some(noted) = shop.app().run_logs().get(&runs[0].run_id).await.unwrap().metadata {
+            return noted;
+        }
+    };
+    let noted = tokio::time::timeout(60 * SECOND, noted()).await.expect("its document says so as well");
+    assert_eq!(noted.exit_code, Some(3));
     assert!(runs[0].error.as_deref().is_some_and(|error| error.contains("sh")), "{:?}", runs[0].error);
     assert_eq!(lines(&logs, &runs[0].run_id, Channel::Stdout).await, ["loading"]);
     assert_eq!(lines(&logs, &runs[0].run_id, Channel::Stderr).await, ["oh no"]);
@@ -212,4 +221,50 @@ async fn the_log_of_a_crashed_run_is_closed_so_that_followers_end() {
     assert_eq!(followed.await.unwrap().unwrap(), ["begun"]);
     let run = logs.read_metadata(&begun.run_id).await.unwrap().unwrap();
     assert_eq!((run.status, run.exit_code), (Status::Crashed, None));
+}
+
+#[tokio::test]
+async fn a_worker_does_not_start_where_what_its_runs_print_cannot_be_kept() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("file"), "").unwrap();
+    let mut app = App::bare("shop").redis("memory://").log_store(FileLogStore::new(room.path().join("file/logs")));
+    app.task(async || {}).name("report");
+
+    let connected = app.connect().await.unwrap();
+    let working = tokio::time::timeout(60 * SECOND, connected.work_until(std::future::pending()));
+    let refused = working.await.expect("it does not start").unwrap_err().to_string();
+
+    assert!(refused.starts_with("the output of runs cannot be kept: failed to make the folder"), "{refused}");
+    assert!(refused.contains("file/logs") && refused.contains("log_dir"), "{refused}");
+}
+
+/// The attempts that spans of runs were said to be at.
+#[derive(Clone, Default)]
+struct Attempts(Arc<Mutex<Vec<u64>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Attempts {
+    fn on_record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>, _: Context<'_, S>) {
+        struct Number<'a>(&'a Attempts);
+        impl tracing::field::Visit for Number<'_> {
+            fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+                assert_eq!(field.name(), "attempt");
+                self.0.0.lock().unwrap().push(value);
+            }
+            fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+        }
+        values.record(&mut Number(self));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_in_a_later_attempt_names_it() {
+    let attempts = Attempts::default();
+    let _heard = heard_by(tracing_subscriber::registry().with(attempts.clone()));
+    let mut app = App::bare("shop").redis("memory://");
+    let fails = async || Err::<(), _>(runnel::Error::from("no luck"));
+    app.on_demand(fails).name("ingest").retry(RetryPolicy::fixed(3, Duration::ZERO));
+
+    let report = app.job_named("ingest").run(()).await.unwrap();
+
+    assert_eq!((report.status, &*attempts.0.lock().unwrap()), (Status::Fail, &vec![1, 2, 3]));
 }

@@ -6,7 +6,8 @@ use runnel::App;
 use runnel::broker::{Broker, Standing};
 use runnel::runs::output::{Channel, FileLogStore, LogStore, RunMetadata};
 use runnel::runs::{
-    Action, AttemptLog, NewRunLog, Parameters, RunId, RunLog, Status, StepLog, Stores, TaskLogEvent, WorkerRef,
+    Action, AttemptLog, BranchLog, NewRunLog, Parameters, RunId, RunLog, Status, StepLog, Stores, TaskLogEvent,
+    WorkerRef,
 };
 
 use crate::shop::{Ran, connected, runnel};
@@ -119,6 +120,7 @@ async fn both_ways_to_ask_tell_the_same() {
         (&["logs", "mute"], 3, ""),
         (&["logs", "../x"], 2, ""),
         (&["runs", "list", "--status", "fail"], 0, "bad"),
+        (&["runs", "list", "--status", "fail,crashed"], 0, "bad"),
         (&["runs", "list", "--task", "other"], 0, "there are no such runs"),
         (&["runs", "list"], 0, "<b>"),
         (&["runs", "list", "--output", "json"], 0, "<b>"),
@@ -198,4 +200,62 @@ async fn the_token_goes_to_live_workers_and_not_where_a_document_says() {
     assert!(gone.code == 3 && gone.err.contains("not alive"), "{gone:?}");
     assert!(by_url.code == 1 && by_url.err.contains("503"), "{by_url:?}");
     assert!(was_never_asked(&foreign));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_here_of_a_run_that_was_resumed_elsewhere_is_told_and_what_is_not_is_said() {
+    let runs = Runs::open().await;
+    let log = runs.stores.run_logs.get(&id("bad")).await.unwrap();
+    let worker = WorkerRef { id: "w2".into(), host: "other".into(), log_url: None };
+    let resumed = RunLog { activation: 2, status: Status::Success, worker, ..log };
+    runs.stores.run_logs.put_run_log(&resumed).await.unwrap();
+
+    let told = runs.own(&["logs", "bad", "--exit-code"]);
+
+    // Not the 7 of the activation before.
+    assert_eq!(told.code, 3, "{told:?}");
+    assert!(told.out.starts_with("zero\n"), "{told:?}");
+    let why = "run bad was resumed after what is here (activation 2 now), and what it printed since is not: they are with \
+               worker `w2`";
+    assert!(told.err.contains(why), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_shown_with_the_times_and_errors_of_its_steps_and_branches() {
+    let runs = Runs::open().await;
+    let mut log = runs.stores.run_logs.create_run_log(NewRunLog::new(id("steps"), "ingest")).await.unwrap();
+    let began = "2026-11-22T02:00:00Z".parse().unwrap();
+    let attempt = |number: u32, millis: i64, message: &str| AttemptLog {
+        finished_at: Some(began + chrono::TimeDelta::milliseconds(millis)),
+        status: if message.is_empty() { Status::Success } else { Status::Fail },
+        message: message.into(),
+        user_defined_metrics: Parameters::from_iter([("rows".to_owned(), 7.into())]),
+        ..AttemptLog::new(number, began)
+    };
+    let step =
+        |name: &str, attempts: Vec<AttemptLog>| StepLog { status: Status::Success, attempts, ..StepLog::new(name) };
+    let mut fan = step("fan", vec![attempt(1, 40, "")]);
+    let mut branch = BranchLog::new("fan.eu");
+    branch.steps.insert("fan.eu.load".into(), step("fan.eu.load", vec![attempt(1, 20, "")]));
+    fan.branches.insert("fan.eu".into(), branch);
+    log.put_step(step("load", vec![attempt(1, 1500, "no connection"), attempt(2, 30, "")]));
+    log.put_step(fan);
+    log.put_attempt(None, attempt(1, 1600, "step `load` failed: no connection"));
+    assert!(log.set_parameters(None, Parameters::from_iter([("day".to_owned(), 22.into())])));
+    runs.stores.run_logs.put_run_log(&log).await.unwrap();
+
+    let shown = runs.own(&["runs", "show", "steps"]).out;
+
+    let tail = &shown[shown.find("given").unwrap()..];
+    assert_eq!(
+        tail,
+        "given day: 22\n\
+         step load: SUCCESS  2026-11-22T02:00:00.000Z  0.030s\n\
+         \x20 attempt 1: no connection\n\
+         step fan: SUCCESS  2026-11-22T02:00:00.000Z  0.040s\n\
+         \x20 branch fan.eu: CREATED\n\
+         \x20   step load: SUCCESS  2026-11-22T02:00:00.000Z  0.020s\n\
+         attempt 1: FAIL  2026-11-22T02:00:00.000Z  1.600s  step `load` failed: no connection\n\
+         \x20 metric rows: 7\n"
+    );
 }

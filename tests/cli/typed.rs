@@ -166,3 +166,33 @@ async fn a_replay_that_cannot_be_is_refused_before_anything_is_moved() {
     assert!(time.code == 2 && time.err.contains("neither an id like"), "{time:?}");
     assert_eq!(groups(&shop), ["printer"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_run_by_hand_without_redis_is_in_a_store_that_lasts() {
+    let shop = Shop::typed().await;
+    shop.write(
+        "runnel.toml",
+        "[run_log_store]\ntype = \"file-system\"\n[run_log_store.config]\nlog_folder = \"runs\"\n",
+    );
+    let on_nothing = |arguments: &[&str]| {
+        let mut command = shop.own_command(arguments);
+        Ran::of(command.env("RUNNEL_REDIS_URL", "memory://").output().unwrap())
+    };
+
+    let ran = on_nothing(&["jobs", "run", "sender"]);
+    let listed = on_nothing(&["runs", "list", "--task", "sender"]);
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(listed.code == 0 && listed.out.contains("SUCCESS"), "{listed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_file_says_of_a_job_that_is_not_there_is_warned_of() {
+    let shop = Shop::typed().await;
+    shop.write("runnel.toml", "[job.ingest]\nretry_steps = [\"load\"]\n");
+
+    let ran = shop.own(&["config", "show"]);
+
+    let why = "app `myapp` has no job on demand `ingest`: its section has no effect";
+    assert!(ran.code == 0 && ran.err.contains(why), "{ran:?}");
+}

@@ -9,6 +9,7 @@ mod documents;
 mod elsewhere;
 mod guarding;
 mod lines;
+mod resumed;
 mod retrying;
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,6 +9,8 @@ use runnel::runs::output::FileLogStore;
 
 const ROLE: &str = "RUNNEL_OUTPUT_ROLE";
 const FOLDER: &str = "RUNNEL_OUTPUT_FOLDER";
+/// Where the server is that a worker needs.
+pub const SERVER: &str = "RUNNEL_OUTPUT_SERVER";
 
 pub fn command(role: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -33,6 +35,7 @@ fn as_a_child() {
             "hold" => hold(&store).await,
             "dialogue" => dialogue(&store).await,
             "flood" => memory::flood(store).await,
+            role if role.starts_with("worker ") => worker::work(role, &std::env::var(SERVER).unwrap(), store).await,
             other => panic!("there is no role {other}"),
         }
     });

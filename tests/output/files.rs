@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::*;
-use runnel::runs::output::{FileLogStore, RunEnd, RunOutput};
+use runnel::runs::output::{FileLogStore, RunEnd, RunOutput, Upkeep};
 use tempfile::TempDir;
 
 fn store() -> (TempDir, FileLogStore) {
@@ -206,4 +206,30 @@ async fn a_run_that_is_dropped_without_its_end_is_abandoned() {
     drop(output);
 
     support::eventually("it is abandoned", async || files.abandoned().await.unwrap().len() == 1).await;
+}
+
+#[tokio::test]
+async fn the_log_that_a_crash_has_left_says_how_many_lines_it_has_also_when_it_goes_on() {
+    let (folder, files) = store();
+    let mut child = child::start("hold", folder.path());
+    let lines = followed_when_there(&files, &id("held")).await;
+    assert_eq!(numbered(lines.take(2).boxed()).await.len(), 2);
+    child.kill();
+    let counted = async |run: &RunId| {
+        let kept = files.read_metadata(run).await.unwrap().unwrap();
+        (kept.status, kept.stdout_lines, kept.stderr_lines)
+    };
+
+    // Resumed before anybody has closed it.
+    let resumed = RunOutput::begin(Arc::new(files.clone()), id("held"), "report", 2);
+    resumed.stdout("three").await.unwrap();
+    resumed.seal(RunEnd::new(Status::Success)).await.unwrap();
+    assert_eq!(counted(&id("held")).await, (Status::Success, 3, 0));
+
+    // And one that nobody resumes.
+    files.write_metadata(&id("left"), &begun(&id("left"))).await.unwrap();
+    files.append(&id("left"), Channel::Stderr, &["one"]).await.unwrap();
+    files.release(&id("left"));
+    files.tend(Upkeep::default(), runnel::clock::wall()).await.unwrap();
+    assert_eq!(counted(&id("left")).await, (Status::Crashed, 0, 1));
 }

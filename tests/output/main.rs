@@ -18,6 +18,7 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod upkeep;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! Logs that outlive their worker.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use async_trait::async_trait;
 use runnel::runs::output::{
-    Content, Destination, FileLogStore, FolderDestination, LogStore, MemoryLogStore, ShippingLogStore,
+    Content, Destination, FileLogStore, FolderDestination, LogStore, MemoryLogStore, RunEnd, RunOutput,
+    ShippingLogStore,
 };
 use tempfile::TempDir;
 
@@ -15,6 +16,8 @@ struct Watched {
     folder: FolderDestination,
     failures: AtomicUsize,
     done: Mutex<Vec<String>>,
+    /// Whether it answers nothing that is asked.
+    is_silent: AtomicBool,
 }
 
 #[async_trait]
@@ -28,6 +31,9 @@ impl Destination for Watched {
         self.folder.put(name, content).await
     }
     async fn get(&self, name: &str) -> runnel::Result<Option<Content>> {
+        if self.is_silent.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         self.folder.get(name).await
     }
     async fn list(&self, prefix: &str) -> runnel::Result<Vec<String>> {
@@ -54,6 +60,7 @@ fn shop(keep_local: bool, failures: usize) -> Shop {
         folder: FolderDestination::new(folder.path().join("there")),
         failures: failures.into(),
         done: Mutex::default(),
+        is_silent: AtomicBool::new(false),
     });
     let shipping = Arc::new(ShippingLogStore::new(local.clone(), there.clone(), keep_local));
     Shop { folder, local, there, store: shipping.clone(), shipping }
@@ -165,4 +172,77 @@ async fn a_folder_takes_no_names_that_lead_out_of_it() {
         assert!(there.get(name).await.is_err(), "{name}");
     }
     assert!(!folder.path().join("out").exists());
+}
+
+/// A run that ended here, was copied, and was resumed and ended on another machine, which ships to the same place.
+async fn resumed_elsewhere(here: &Shop, run: &RunId) -> RunMetadata {
+    written(&here.store, run, &["first"]).await;
+    here.store.flush().await.unwrap();
+    let there: Arc<dyn LogStore> = Arc::new(MemoryLogStore::default());
+    let other: Arc<dyn LogStore> = Arc::new(ShippingLogStore::new(there, here.there.clone(), true));
+    let resumed = RunMetadata { activation: 2, attempt: 2, ..begun(run) };
+    other.write_metadata(run, &resumed).await.unwrap();
+    other.append_stdout(run, "second").await.unwrap();
+    let end = resumed.ended(Status::Success, "2026-11-22T02:00:09Z".parse().unwrap());
+    other.write_metadata(run, &end).await.unwrap();
+    other.flush().await.unwrap();
+    end
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_run_that_was_resumed_elsewhere_does_not_cover_the_newer_copy() {
+    let shop = shop(true, 0);
+    let run = id("r");
+    let end = resumed_elsewhere(&shop, &run).await;
+
+    shop.shipping.ship_all().await.unwrap();
+    shop.store.flush().await.unwrap();
+
+    let another = ShippingLogStore::new(Arc::new(MemoryLogStore::default()), shop.there.clone(), true);
+    assert_eq!(stdout(&another, &run).await, ["first", "second"]);
+    assert_eq!(another.read_metadata(&run).await.unwrap(), Some(end));
+}
+
+#[tokio::test]
+async fn a_run_that_was_resumed_elsewhere_is_read_from_its_copy_and_goes_on_there() {
+    let shop = shop(true, 0);
+    let run = id("r");
+    let end = resumed_elsewhere(&shop, &run).await;
+
+    assert_eq!(stdout(&*shop.store, &run).await, ["first", "second"]);
+    assert_eq!(shop.store.read_metadata(&run).await.unwrap(), Some(end));
+
+    // A process that begins to write to it, with what is here already.
+    let again: Arc<dyn LogStore> = Arc::new(ShippingLogStore::new(shop.local.clone(), shop.there.clone(), true));
+    let resumed = RunMetadata { activation: 3, attempt: 3, ..begun(&run) };
+    again.write_metadata(&run, &resumed).await.unwrap();
+    again.append_stdout(&run, "third").await.unwrap();
+
+    assert_eq!(stdout(&*again, &run).await, ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn what_is_here_is_read_though_the_destination_does_not_answer() {
+    let shop = shop(true, 0);
+    let run = id("r");
+    written(&shop.store, &run, &["a"]).await;
+    shop.store.flush().await.unwrap();
+
+    shop.there.is_silent.store(true, Ordering::Relaxed);
+
+    assert_eq!(stdout(&*shop.store, &run).await, ["a"]);
+    assert_eq!(soon(shop.store.read_metadata(&run)).await.unwrap(), Some(ended(&run)));
+}
+
+#[tokio::test]
+async fn a_new_run_is_kept_here_though_the_destination_does_not_answer() {
+    let shop = shop(true, 0);
+    shop.there.is_silent.store(true, Ordering::Relaxed);
+    let output = RunOutput::begin(shop.store.clone(), id("r"), "report", 1);
+
+    output.stdout("a").await.unwrap();
+    let sealed = soon(output.seal(RunEnd::new(Status::Success))).await.unwrap();
+
+    assert_eq!((sealed.stdout_lines, sealed.dropped_lines), (1, 0));
+    assert_eq!(stdout(&*shop.local, &id("r")).await, ["a"]);
 }

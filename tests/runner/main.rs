@@ -2,6 +2,7 @@
 #![cfg(feature = "testing")]
 
 mod attempts;
+mod configured;
 mod declared;
 mod ground;
 mod looking_on;

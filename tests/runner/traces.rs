@@ -106,6 +106,22 @@ async fn a_trace_that_cannot_be_stored_is_kept_as_a_file_until_it_can() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_of_traces_that_nobody_gave_is_found_out_before_anything_runs() {
+    let book = Book::new();
+    let shop = app(&book, |job| _ = job.store_trace_info("apartt")).trace_store("apart", Shaky::default());
+
+    let refused = into(&shop, &Stores::memory()).run(night(1)).await.unwrap_err().to_string();
+    let worker = shop.clone().redis("memory://").connect().await.unwrap();
+    let at_start = worker.work_until(async {}).await.unwrap_err().to_string();
+
+    for why in [&refused, &at_start] {
+        let said = "there is no store of traces named `apartt`; did you mean `apart`?: give it with App::trace_store";
+        assert!(why.contains("job `ingest`") && why.contains(said), "{why}");
+    }
+    assert!(book.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn workers_send_traces_again_at_their_start_and_every_hour() {
     let (place, apart) = (tempfile::tempdir().unwrap(), Shaky::default());
     let shop = app(&Book::new(), |job| _ = job.store_trace_info("apart"));

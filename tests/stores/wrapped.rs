@@ -32,20 +32,28 @@ mod batched_memory {
 }
 
 #[tokio::test]
-async fn only_ended_runs_are_kept_at_hand_and_writing_forgets_them() {
+async fn only_runs_that_nobody_can_resume_are_kept_at_hand_and_writing_forgets_them() {
     let inner = Arc::new(MemoryStore::new());
     let cached = Cached::new(inner.clone(), Duration::from_secs(300));
-    for (run, status) in [("open", Status::Processing), ("ended", Status::Success)] {
-        cached.create_run_log(NewRunLog { status, ..NewRunLog::new(run.parse().unwrap(), "t") }).await.unwrap();
-        cached.get(&run.parse().unwrap()).await.unwrap();
-        // Behind its back.
-        inner.update_run_log_status(&run.parse().unwrap(), Status::Fail).await.unwrap();
+    let id = |status: Status| format!("{status}").parse::<RunId>().unwrap();
+    let kept = [Status::Success, Status::Inaction];
+    let others = [Status::Processing, Status::Fail, Status::Crashed, Status::Terminated];
+    for status in kept.into_iter().chain(others) {
+        cached.create_run_log(NewRunLog { status, ..NewRunLog::new(id(status), "t") }).await.unwrap();
+        cached.get(&id(status)).await.unwrap();
+        // Behind its back: by another worker.
+        inner.update_run_log_status(&id(status), Status::Triggered).await.unwrap();
     }
-    let seen = async |run: &str| cached.get(&run.parse().unwrap()).await.unwrap().status;
+    let seen = async |status: Status| cached.get(&id(status)).await.unwrap().status;
 
-    assert_eq!((seen("open").await, seen("ended").await), (Status::Fail, Status::Success));
-    cached.create_step_log(&"ended".parse().unwrap(), runnel::runs::StepLog::new("s")).await.unwrap();
-    assert_eq!(seen("ended").await, Status::Fail);
+    for status in kept {
+        assert_eq!(seen(status).await, status);
+    }
+    for status in others {
+        assert_eq!(seen(status).await, Status::Triggered, "{status}");
+    }
+    cached.create_step_log(&id(Status::Success), runnel::runs::StepLog::new("s")).await.unwrap();
+    assert_eq!(seen(Status::Success).await, Status::Triggered);
 }
 
 /// A repository that adds when it is let, and counts how often.

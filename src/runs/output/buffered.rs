@@ -181,6 +181,10 @@ impl LogStore for BufferedLogStore {
         self.shared.inner.flush().await
     }
 
+    async fn prepare(&self) -> Result<(), LogError> {
+        self.shared.inner.prepare().await
+    }
+
     async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
         self.shared.inner.tend(upkeep, now).await
     }

@@ -97,6 +97,10 @@ impl LogStore for CompositeLogStore {
         join(self.primary.flush(), join_all(others)).await.0
     }
 
+    async fn prepare(&self) -> Result<(), LogError> {
+        self.primary.prepare().await
+    }
+
     async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
         let others = self.others.iter().map(|other| other.attend(other.store.tend(upkeep, now)));
         join(self.primary.tend(upkeep, now), join_all(others)).await.0

@@ -6,8 +6,9 @@
 //!
 //! A store that fails does not fail the run: lines that could not be written are counted as dropped, and it is said once.
 //! When the last handle goes without [`seal`](RunOutput::seal), the task ends with it, as it would in a crash.
+//!
+//! A run that is resumed goes on in the log it has. If that lies elsewhere, the first line here says where.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,18 +17,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::lines::{LONGEST, pieces};
+use super::pump::Pump;
 use super::{Channel, LogError, LogStore, RunMetadata};
 use crate::clock::{self, UnixMs};
-use crate::error::chain;
-use crate::runs::{RunId, Status};
+use crate::runs::{RunId, Status, WorkerRef};
 use crate::tasks::{Gate, Tasks};
 
 /// How many lines wait.
 const LINES: usize = 8192;
 /// How many bytes wait. Much less than what that many of the longest lines would take.
 const BYTES: usize = 4 * 1024 * 1024;
-/// How many are written at once.
-const BATCH: usize = 1024;
 /// What a line takes beside its text.
 const OF_A_LINE: usize = 64;
 
@@ -52,17 +51,17 @@ struct Shared {
 }
 
 #[derive(Debug)]
-enum Message {
+pub(super) enum Message {
     Line(QueuedLine),
     Seal { end: RunEnd, attempt: u32, answer: oneshot::Sender<Result<RunMetadata, LogError>> },
 }
 
 #[derive(Debug)]
-struct QueuedLine {
-    channel: Channel,
-    text: String,
+pub(super) struct QueuedLine {
+    pub(super) channel: Channel,
+    pub(super) text: String,
     /// Lines that are missing before it.
-    missing: u64,
+    pub(super) missing: u64,
     _room: OwnedSemaphorePermit,
 }
 
@@ -98,18 +97,49 @@ impl RunEnd {
     }
 }
 
+/// What goes on where a run is resumed.
+#[derive(Clone, Debug)]
+pub(crate) struct Resumed {
+    /// The activation that begins.
+    pub(crate) activation: u32,
+    /// Who had the one before it.
+    pub(crate) last: WorkerRef,
+}
+
 /// No exit code is this one.
 const NO_CODE: i64 = i64::MAX;
 
 impl RunOutput {
-    /// Begins the log of a run, or goes on with it if the run is resumed. It must be called within a tokio runtime.
+    /// Begins the log of a run, or goes on with it. It must be called within a tokio runtime.
     pub fn begin(store: Arc<dyn LogStore>, run_id: RunId, task_name: impl Into<String>, attempt: u32) -> Self {
-        let task_name = task_name.into();
+        Self::start(store, run_id, task_name.into(), attempt, None)
+    }
+
+    /// Goes on with the log of a run that is resumed, or begins another one if it is elsewhere.
+    pub(crate) fn resume(
+        store: Arc<dyn LogStore>,
+        run_id: RunId,
+        task_name: impl Into<String>,
+        attempt: u32,
+        resumed: Resumed,
+    ) -> Self {
+        Self::start(store, run_id, task_name.into(), attempt, Some(resumed))
+    }
+
+    fn start(
+        store: Arc<dyn LogStore>,
+        run_id: RunId,
+        task_name: String,
+        attempt: u32,
+        resumed: Option<Resumed>,
+    ) -> Self {
         let started_at = time(clock::wall());
         let (queue, messages) = mpsc::channel(LINES);
         let missing = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-        let begun = RunMetadata::begun(run_id.clone(), task_name.clone(), attempt, started_at);
-        let pump = Pump { store, metadata: begun, messages, missing: missing.clone(), warned: false };
+        let mut begun = RunMetadata::begun(run_id.clone(), task_name.clone(), attempt, started_at);
+        begun.activation = resumed.as_ref().map_or(begun.activation, |resumed| resumed.activation);
+        let last = resumed.map(|resumed| resumed.last);
+        let pump = Pump { store, metadata: begun, last, messages, missing: missing.clone(), warned: false };
         let mut tasks = Tasks::behind(&Gate::default());
         tasks.start(pump.run());
         Self(Arc::new(Shared {
@@ -227,136 +257,6 @@ fn room_of(piece: &str) -> u32 {
     u32::try_from(piece.len().min(LONGEST) + OF_A_LINE).expect("a line is short")
 }
 
-fn time(at: UnixMs) -> DateTime<Utc> {
+pub(super) fn time(at: UnixMs) -> DateTime<Utc> {
     i64::try_from(at).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
-}
-
-/// The other end of the queue.
-struct Pump {
-    store: Arc<dyn LogStore>,
-    metadata: RunMetadata,
-    messages: mpsc::Receiver<Message>,
-    missing: Arc<[AtomicU64; 2]>,
-    warned: bool,
-}
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.store.release(&self.metadata.run_id);
-    }
-}
-
-impl Pump {
-    /// Until the run is sealed.
-    async fn run(mut self) {
-        self.begin().await;
-        let mut batch = Vec::new();
-        while self.messages.recv_many(&mut batch, BATCH).await > 0 {
-            let mut lines = Vec::with_capacity(batch.len());
-            for message in batch.drain(..) {
-                match message {
-                    Message::Line(line) => lines.push(line),
-                    Message::Seal { end, attempt, answer } => {
-                        self.write(lines).await;
-                        // Who asked may have gone; the log is sealed all the same.
-                        let _ = answer.send(self.seal(end, attempt).await);
-                        return;
-                    }
-                }
-            }
-            self.write(lines).await;
-            if self.messages.is_empty() {
-                // Nothing stands before what is missing now.
-                self.tell_missing().await;
-            }
-        }
-    }
-
-    /// Makes the run known, so that it can be followed before its first line.
-    async fn begin(&mut self) {
-        let run = self.metadata.run_id.clone();
-        match self.store.read_metadata(&run).await {
-            Ok(Some(before)) => {
-                self.metadata.started_at = before.started_at.min(self.metadata.started_at);
-                self.metadata.stdout_lines = before.stdout_lines;
-                self.metadata.stderr_lines = before.stderr_lines;
-                self.metadata.dropped_lines = before.dropped_lines;
-            }
-            Ok(None) => {}
-            Err(error) => self.warn(&error),
-        }
-        let mut begun = self.store.write_metadata(&run, &self.metadata).await;
-        for channel in Channel::ALL {
-            begun = begun.and(self.store.append(&run, channel, &[]).await);
-        }
-        if let Err(error) = begun {
-            self.warn(&error);
-        }
-    }
-
-    /// Writes a batch: to each channel in order, with one append each.
-    async fn write(&mut self, batch: Vec<QueuedLine>) {
-        for channel in Channel::ALL {
-            let mut lines = Vec::new();
-            for line in batch.iter().filter(|line| line.channel == channel) {
-                lines.extend((line.missing > 0).then(|| Cow::Owned(self.drop_notice(line.missing))));
-                lines.push(Cow::Borrowed(&*line.text));
-            }
-            self.append(channel, &lines).await;
-        }
-    }
-
-    async fn tell_missing(&mut self) {
-        for channel in Channel::ALL {
-            let missing = self.missing[channel.index()].swap(0, Ordering::Relaxed);
-            if missing > 0 {
-                let notice = self.drop_notice(missing);
-                self.append(channel, &[notice.into()]).await;
-            }
-        }
-    }
-
-    fn drop_notice(&mut self, missing: u64) -> String {
-        self.metadata.dropped_lines += missing;
-        format!("[runnel] {missing} lines dropped")
-    }
-
-    async fn append(&mut self, channel: Channel, lines: &[Cow<'_, str>]) {
-        if lines.is_empty() {
-            return;
-        }
-        let texts: Vec<&str> = lines.iter().map(|line| &**line).collect();
-        let count = match channel {
-            Channel::Stdout => &mut self.metadata.stdout_lines,
-            Channel::Stderr => &mut self.metadata.stderr_lines,
-        };
-        match self.store.append(&self.metadata.run_id, channel, &texts).await {
-            Ok(()) => *count += lines.len() as u64,
-            Err(error) => {
-                self.metadata.dropped_lines += lines.len() as u64;
-                self.warn(&error);
-            }
-        }
-    }
-
-    fn warn(&mut self, error: &LogError) {
-        if !std::mem::replace(&mut self.warned, true) {
-            let run = &self.metadata.run_id;
-            tracing::warn!(%run, error = chain(error), "what a run prints cannot be written; the run goes on");
-        }
-    }
-
-    async fn seal(&mut self, end: RunEnd, attempt: u32) -> Result<RunMetadata, LogError> {
-        self.tell_missing().await;
-        let status = if end.status.is_terminal() { end.status } else { Status::Fail };
-        let sealed = RunMetadata {
-            attempt,
-            exit_code: end.exit_code,
-            error: end.error,
-            partitions: end.partitions,
-            ..self.metadata.clone()
-        };
-        let sealed = sealed.ended(status, time(clock::wall()));
-        self.store.write_metadata(&sealed.run_id, &sealed).await.map(|()| sealed)
-    }
 }

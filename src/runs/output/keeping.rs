@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Channel, FileLogStore, LineStream, LogError, LogStore, RunMetadata, RunOutput, StoredLog, StreamOptions, Upkeep,
-    capture,
+    Channel, FileLogStore, LineStream, LogError, LogStore, Resumed, RunMetadata, RunOutput, StoredLog, StreamOptions,
+    Upkeep, capture,
 };
 use crate::clock::{self, ServerClock};
 use crate::error::{Failure, chain};
@@ -50,6 +50,14 @@ impl Keeping {
         &self.store
     }
 
+    /// Refuses a store that takes nothing, before anything runs whose output would be lost.
+    pub(crate) async fn prepare(&self) -> Result<(), Failure> {
+        self.store.prepare().await.map_err(|error| {
+            let why = chain(&error);
+            Failure::Invalid(format!("the output of runs cannot be kept: {why}; choose another folder with `log_dir`"))
+        })
+    }
+
     /// Warns if events of runs cannot get here: a worker says so at its start, because nobody misses lines before he needs
     /// them.
     pub(crate) fn warn_unless_captured(&self) {
@@ -68,6 +76,11 @@ impl Keeping {
         RunOutput::begin(self.store.clone(), run_id.clone(), task_name, attempt)
     }
 
+    /// The output of a run that is resumed.
+    pub(crate) fn resume(&self, run_id: &RunId, task_name: &str, attempt: u32, resumed: Resumed) -> RunOutput {
+        RunOutput::resume(self.store.clone(), run_id.clone(), task_name, attempt, resumed)
+    }
+
     /// A run whose worker is gone: its log is closed, if it lies where we can see it, so that followers end.
     pub(crate) async fn close_crashed(&self, run_id: &RunId, clock: &ServerClock) {
         let closed: Result<(), LogError> = async {
@@ -75,6 +88,7 @@ impl Keeping {
                 return Ok(());
             };
             let at = i64::try_from(clock.now()).ok().and_then(chrono::DateTime::from_timestamp_millis);
+            let begun = begun.counted_in(&*self.store).await?;
             self.store.write_metadata(run_id, &begun.ended(Status::Crashed, at.unwrap_or_default())).await
         }
         .await;

@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ mod handle;
 mod keeping;
 mod lines;
 mod memory;
+mod pump;
 #[cfg(feature = "gzip")]
 mod shipping;
 
@@ -38,6 +40,7 @@ pub use buffered::BufferedLogStore;
 pub use command::{CommandError, ExitReport, RunCommand};
 pub use composite::CompositeLogStore;
 pub use file::{DEFAULT_FOLDER, FileLogStore, Upkeep, UpkeepReport};
+pub(crate) use handle::Resumed;
 pub use handle::{RunEnd, RunOutput};
 pub(crate) use keeping::{Keeping, Nowhere, SHIPPED_WITHIN, end_of};
 pub use memory::MemoryLogStore;
@@ -155,6 +158,9 @@ pub struct RunMetadata {
     pub partitions: Vec<u32>,
     /// The last attempt.
     pub attempt: u32,
+    /// The activation that it is about: from 1, one more each time the run is resumed.
+    #[serde(default = "first_activation")]
+    pub activation: u32,
     /// Lines of standard output.
     #[serde(default)]
     pub stdout_lines: u64,
@@ -182,6 +188,7 @@ impl RunMetadata {
             duration_ms: None,
             partitions: Vec::new(),
             attempt,
+            activation: first_activation(),
             stdout_lines: 0,
             stderr_lines: 0,
             dropped_lines: 0,
@@ -201,6 +208,33 @@ impl RunMetadata {
     pub fn has_ended(&self) -> bool {
         self.status.is_terminal()
     }
+
+    /// With the lines that there are: who vanished has not said how many.
+    pub(crate) async fn counted_in(mut self, store: &dyn LogStore) -> Result<Self, LogError> {
+        for channel in Channel::ALL {
+            let lines = store.stream(&self.run_id, channel, StreamOptions::default());
+            let count = lines.try_fold(0, |count, _| async move { Ok(count + 1) }).await?;
+            match channel {
+                Channel::Stdout => self.stdout_lines = count,
+                Channel::Stderr => self.stderr_lines = count,
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing can have been kept of the run before.
+    pub(crate) fn is_of_a_new_run(&self) -> bool {
+        !self.has_ended() && (self.activation, self.attempt) == (1, 1)
+    }
+
+    /// Whether the run was resumed after what this says of it: elsewhere, if this is not said any more.
+    pub(crate) fn is_outlived_by(&self, activation: u32) -> bool {
+        self.activation < activation
+    }
+}
+
+fn first_activation() -> u32 {
+    1
 }
 
 /// A run of which there is a log.
@@ -315,6 +349,12 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// Waits until what was taken lies where it shall stay: buffers are written, shipments have arrived.
     async fn flush(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// Finds out whether lines can be kept at all. Asked once, before a worker starts: later a store that fails does not
+    /// fail what runs.
+    async fn prepare(&self) -> Result<(), LogError> {
         Ok(())
     }
 

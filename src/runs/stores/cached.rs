@@ -1,22 +1,28 @@
-//! Runs that have ended, kept at hand: they change no more, unless somebody resumes them.
+//! Runs that have ended well, kept at hand: they change no more. Any other may be resumed at any moment, by whoever.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
-use super::{Change, RunLogStore, StoreError, StoreSummary};
+use super::{Change, PurgeReport, RunLogStore, StoreError, StoreSummary};
 use crate::clock::{self, Instant};
-use crate::runs::{NewRunLog, Page, RunId, RunLog, RunLogQuery};
+use crate::event::EventId;
+use crate::runs::{
+    Applied, AttemptLog, BranchLog, JobLog, NewRunLog, Page, Parameters, RunEvent, RunId, RunLog, RunLogQuery, Status,
+    StepLog,
+};
 
 /// The most documents that are kept at hand.
 const ROOM: usize = 1024;
 
-/// A store whose documents of ended runs are kept at hand for a time.
+/// A store whose documents of runs that have ended well are kept at hand for a time.
 ///
-/// What is written through it is seen at once. What another process writes, by resuming a run, is seen when that time
-/// has passed: it is for readers, and the projection of the stream writes through its own store.
+/// What is written through it is seen at once. What another process writes to such a run, or that it has removed it, is
+/// seen when that time has passed.
 pub struct Cached {
     inner: Arc<dyn RunLogStore>,
     ttl: Duration,
@@ -49,7 +55,8 @@ impl Cached {
 
     fn keep(&self, log: &RunLog, writes: u64) {
         let mut held = self.held();
-        if !log.status.is_terminal() || held.writes != writes {
+        let is_final = matches!(log.status, Status::Success | Status::Inaction);
+        if !is_final || held.writes != writes {
             return;
         }
         let now = clock::now();
@@ -124,5 +131,59 @@ impl RunLogStore for Cached {
         let updated = self.inner.update(id, change).await;
         self.forget(id);
         updated
+    }
+
+    async fn apply(&self, entry: EventId, event: &RunEvent) -> Result<Applied, StoreError> {
+        let done = self.inner.apply(entry, event).await;
+        self.forget(event.run_id());
+        done
+    }
+
+    async fn update_run_log_status(&self, id: &RunId, status: Status) -> Result<(), StoreError> {
+        let done = self.inner.update_run_log_status(id, status).await;
+        self.forget(id);
+        done
+    }
+
+    async fn set_parameters(&self, id: &RunId, set: Parameters, branch: Option<&str>) -> Result<(), StoreError> {
+        let done = self.inner.set_parameters(id, set, branch).await;
+        self.forget(id);
+        done
+    }
+
+    async fn set_run_config(&self, id: &RunId, config: &Map<String, Value>) -> Result<(), StoreError> {
+        let done = self.inner.set_run_config(id, config).await;
+        self.forget(id);
+        done
+    }
+
+    async fn create_step_log(&self, id: &RunId, step: StepLog) -> Result<(), StoreError> {
+        let done = self.inner.create_step_log(id, step).await;
+        self.forget(id);
+        done
+    }
+
+    async fn add_branch_log(&self, id: &RunId, branch: BranchLog) -> Result<(), StoreError> {
+        let done = self.inner.add_branch_log(id, branch).await;
+        self.forget(id);
+        done
+    }
+
+    async fn add_job_log(&self, id: &RunId, job: JobLog) -> Result<(), StoreError> {
+        let done = self.inner.add_job_log(id, job).await;
+        self.forget(id);
+        done
+    }
+
+    async fn record_attempt(&self, id: &RunId, step: Option<&str>, attempt: AttemptLog) -> Result<(), StoreError> {
+        let done = self.inner.record_attempt(id, step, attempt).await;
+        self.forget(id);
+        done
+    }
+
+    async fn purge(&self, now: DateTime<Utc>) -> Result<PurgeReport, StoreError> {
+        let report = self.inner.purge(now).await?;
+        report.deleted.iter().for_each(|id| self.forget(id));
+        Ok(report)
     }
 }

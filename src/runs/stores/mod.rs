@@ -293,23 +293,30 @@ pub trait RunLogStore: Send + Sync {
     /// Removes what retention does not keep: documents of runs that ended longer ago. What has not ended is never
     /// touched, however old it is.
     async fn purge(&self, now: DateTime<Utc>) -> Result<PurgeReport, StoreError> {
-        let mut report = PurgeReport::default();
-        let kept_since =
-            self.retention().and_then(|kept| now.checked_sub_signed(chrono::Duration::from_std(kept).ok()?));
-        let Some(kept_since) = kept_since else { return Ok(report) };
-        let mut query =
-            RunLogQuery::new().created(..kept_since).order(Order::OldestFirst).limit(RunLogQuery::MAX_LIMIT);
-        loop {
-            let page = self.get_run_logs(&query).await?;
-            for log in page.items {
-                if !log.status.is_terminal() {
-                    report.still_open += 1;
-                } else if log.end.unwrap_or(log.created_at) < kept_since && self.delete_run_log(&log.run_id).await? {
-                    report.deleted.push(log.run_id);
-                }
+        purge(self, self.retention(), now).await
+    }
+}
+
+/// What [`RunLogStore::purge`] does where a store has no better way.
+async fn purge<S: RunLogStore + ?Sized>(
+    store: &S,
+    retention: Option<Duration>,
+    now: DateTime<Utc>,
+) -> Result<PurgeReport, StoreError> {
+    let mut report = PurgeReport::default();
+    let kept_since = retention.and_then(|kept| now.checked_sub_signed(chrono::Duration::from_std(kept).ok()?));
+    let Some(kept_since) = kept_since else { return Ok(report) };
+    let mut query = RunLogQuery::new().created(..kept_since).order(Order::OldestFirst).limit(RunLogQuery::MAX_LIMIT);
+    loop {
+        let page = store.get_run_logs(&query).await?;
+        for log in page.items {
+            if !log.status.is_terminal() {
+                report.still_open += 1;
+            } else if log.end.unwrap_or(log.created_at) < kept_since && store.delete_run_log(&log.run_id).await? {
+                report.deleted.push(log.run_id);
             }
-            let Some(next) = page.next else { return Ok(report) };
-            query = query.cursor(next);
         }
+        let Some(next) = page.next else { return Ok(report) };
+        query = query.cursor(next);
     }
 }

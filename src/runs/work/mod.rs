@@ -20,8 +20,9 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use super::output::RunMetadata;
 use super::recorder::{Noted, Page};
-use super::{AttemptLog, Parameter, Parameters, RunContext, RunLog, Status, StepLog, StepTrace};
+use super::{AttemptLog, Parameter, Parameters, RunContext, RunEvent, RunLog, Status, StepLog, StepTrace};
 use crate::clock::ServerClock;
 
 use input::Scrub;
@@ -129,6 +130,11 @@ impl Work {
         }
         log.user_defined_metrics = notes.metrics;
         log.output_parameters = notes.outputs;
+    }
+
+    /// How the run's output stands: its document keeps that for longer than the lines are kept.
+    pub(crate) async fn note_output(&self, metadata: RunMetadata) {
+        self.note("how its output stands", Box::new(|head| RunEvent::Metadata { head, metadata })).await;
     }
 
     /// Writes something down. What cannot be is told, and the run goes on: it matters only if the run is resumed.

@@ -141,10 +141,15 @@ impl Runs {
             self.halt(refused);
         }
         // After the task log: who follows the output to its end then finds how the run ended.
-        if let Some(output) = &run.0.output
-            && let Err(error) = output.seal(end_of(&ended)).await
-        {
-            tracing::warn!(run_id = %run.run_id(), error = %chain(&error), "the output of a run was not kept to its end");
+        if let Some(output) = &run.0.output {
+            match output.seal(end_of(&ended)).await {
+                // Worth an event of its own only where a command has said something.
+                Ok(metadata) if metadata.exit_code.is_some() => work.note_output(metadata).await,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(run_id = %run.run_id(), error = %chain(&error), "the output of a run was not kept to its end");
+                }
+            }
         }
         ended
     }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::{LogError, RunMetadata};
@@ -66,14 +66,21 @@ impl Runs {
         if let Some(folder) = self.find(run)? {
             return Ok(folder);
         }
-        let logs = self.path.parent().unwrap_or(&self.path);
-        std::fs::create_dir_all(logs).map_err(|source| io_failed("make the folder", logs.display(), source))?;
-        made(rustix::fs::mkdirat(CWD, &self.path, FOLDER_MODE))
-            .map_err(|errno| failed("make the folder", self.path.display(), errno, "no folder"))?;
+        self.prepare()?;
         let path = self.path.join(run.as_str());
         made(rustix::fs::mkdirat(self.open()?, run.as_str(), FOLDER_MODE))
             .map_err(|errno| failed("make the folder", path.display(), errno, "no folder"))?;
         self.find(run)?.ok_or_else(|| LogError::NotFound { run: run.clone() })
+    }
+
+    /// The folder of all runs, made if there is none; one that we can write to.
+    pub(super) fn prepare(&self) -> Result<(), LogError> {
+        let logs = self.path.parent().unwrap_or(&self.path);
+        std::fs::create_dir_all(logs).map_err(|source| io_failed("make the folder", logs.display(), source))?;
+        made(rustix::fs::mkdirat(CWD, &self.path, FOLDER_MODE))
+            .map_err(|errno| failed("make the folder", self.path.display(), errno, "no folder"))?;
+        rustix::fs::accessat(self.open()?, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+            .map_err(|errno| failed("write to the folder", self.path.display(), errno, "no folder"))
     }
 
     /// The runs that have a folder, in order. What is no run's is left out.

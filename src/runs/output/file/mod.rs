@@ -230,6 +230,7 @@ impl LogStore for FileLogStore {
         for left in self.abandoned().await? {
             let at = i64::try_from(now).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
             let begun = left.metadata.unwrap_or_else(|| RunMetadata::begun(left.run_id.clone(), "", 1, at));
+            let begun = begun.counted_in(self).await?;
             self.write_metadata(&left.run_id, &begun.ended(Status::Crashed, at)).await?;
             self.release(&left.run_id);
         }
@@ -243,6 +244,11 @@ impl LogStore for FileLogStore {
             );
         }
         Ok(())
+    }
+
+    async fn prepare(&self) -> Result<(), LogError> {
+        let runs = self.0.runs.clone();
+        blocking(move || runs.prepare()).await?
     }
 
     fn release(&self, run: &RunId) {

@@ -31,6 +31,8 @@ const TRIES: u32 = 8;
 /// How long to wait after the first failure; twice as long after each other.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait for word of a newer copy where there is something without one.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Copies logs of ended runs to a destination.
 pub struct ShippingLogStore {
@@ -130,6 +132,11 @@ impl Shared {
         let ended = async || Ok(self.local.read_metadata(run).await?.filter(RunMetadata::has_ended));
         let Some(metadata) = ended().await? else { return Ok(()) };
         let copied = self.remote.metadata(run).await?;
+        if copied.as_ref().is_some_and(|copied| metadata.is_outlived_by(copied.activation)) {
+            // The run was resumed elsewhere, and its copy has more than this log: which stays as long as logs stay here.
+            tracing::debug!(%run, "a log is not shipped: there is one of a later activation");
+            return Ok(());
+        }
         let is_written_to = self.here.lock().await.contains(run);
         if is_written_to || copied.as_ref() != Some(&metadata) {
             if copied.is_some() {
@@ -157,17 +164,72 @@ impl Shared {
     }
 
     /// Sees to it that what a run has printed before is here, before it prints more. As long as the answer is held, it
-    /// stays.
-    async fn bring_back(&self, run: &RunId) -> Result<AsyncGuard<'_, HashSet<RunId>>, LogError> {
-        let mut here = self.here.lock().await;
-        if here.contains(run) {
+    /// stays. Of a new run there is nothing to be expected: its lines are kept whether or not the destination answers.
+    async fn bring_back(&self, run: &RunId, is_new: bool) -> Result<AsyncGuard<'_, HashSet<RunId>>, LogError> {
+        loop {
+            let here = self.here.lock().await;
+            if here.contains(run) {
+                return Ok(here);
+            }
+            // Asked without the lock, which others need who write.
+            drop(here);
+            let local = self.local.read_metadata(run).await?;
+            let copied = match is_new {
+                true => self.copy_in_time(run, local.as_ref()).await,
+                false => self.newer_copy(run, local.as_ref()).await?,
+            };
+            let mut here = self.here.lock().await;
+            if self.local.read_metadata(run).await? != local {
+                // It was shipped meanwhile, and may be gone from here.
+                continue;
+            }
+            if copied.is_some() && !here.contains(run) {
+                self.restore(run).await?;
+            }
+            here.insert(run.clone());
             return Ok(here);
         }
-        if self.local.read_metadata(run).await?.is_none() && self.remote.metadata(run).await?.is_some() {
-            self.remote.restore(run, &*self.local).await?;
+    }
+
+    /// What was brought back by halves before is brought back anew.
+    async fn restore(&self, run: &RunId) -> Result<(), LogError> {
+        self.local.delete(run).await?;
+        self.remote.restore(run, &*self.local).await
+    }
+
+    /// The metadata of the copy, if that is all there is, or if the run was resumed elsewhere after it ended here.
+    async fn newer_copy(&self, run: &RunId, local: Option<&RunMetadata>) -> Result<Option<RunMetadata>, LogError> {
+        match local {
+            Some(local) if !local.has_ended() => Ok(None),
+            None => self.remote.metadata(run).await,
+            Some(local) => {
+                let copied = self.remote.metadata(run).await?;
+                Ok(copied.filter(|copied| local.is_outlived_by(copied.activation)))
+            }
         }
-        here.insert(run.clone());
-        Ok(here)
+    }
+
+    /// The same for who cannot wait for long, and has something where the destination does not answer.
+    async fn copy_in_time(&self, run: &RunId, local: Option<&RunMetadata>) -> Option<RunMetadata> {
+        // Both are safe to drop: they only look and wait.
+        tokio::select! {
+            found = self.newer_copy(run, local) => found.unwrap_or_else(|error| {
+                tracing::warn!(%run, error = chain(&error), "whether there is a newer copy of a log cannot be seen");
+                None
+            }),
+            () = clock::sleep(PATIENCE) => {
+                tracing::warn!(%run, "where logs are shipped to does not say whether there is a newer copy of a log");
+                None
+            }
+        }
+    }
+
+    /// The same for readers.
+    async fn copy_to_read(&self, run: &RunId, local: Option<&RunMetadata>) -> Result<Option<RunMetadata>, LogError> {
+        match local {
+            Some(_) => Ok(self.copy_in_time(run, local).await),
+            None => self.newer_copy(run, local).await,
+        }
     }
 }
 
@@ -209,18 +271,26 @@ impl std::fmt::Debug for ShippingLogStore {
 #[async_trait]
 impl LogStore for ShippingLogStore {
     async fn append(&self, run: &RunId, channel: Channel, lines: &[&str]) -> Result<(), LogError> {
-        drop(self.shared.bring_back(run).await?);
+        drop(self.shared.bring_back(run, false).await?);
         self.shared.local.append(run, channel, lines).await
     }
 
     fn stream(&self, run: &RunId, channel: Channel, options: StreamOptions) -> LineStream {
-        let lines = self.shared.local.stream(run, channel, options);
         let (shared, run) = (self.shared.clone(), run.clone());
-        stream::unfold(Reading { lines, elsewhere: Some(options), shared, run, channel }, Reading::next).boxed()
+        let begin = async move {
+            let local = shared.local.read_metadata(&run).await.ok().flatten();
+            // None here is none yet: the reader below looks at the destination when it finds nothing.
+            if local.is_some() && matches!(shared.copy_to_read(&run, local.as_ref()).await, Ok(Some(_))) {
+                return shared.remote.stream(&run, channel, options);
+            }
+            let lines = shared.local.stream(&run, channel, options);
+            stream::unfold(Reading { lines, elsewhere: Some(options), shared, run, channel }, Reading::next).boxed()
+        };
+        stream::once(begin).flatten().boxed()
     }
 
     async fn write_metadata(&self, run: &RunId, metadata: &RunMetadata) -> Result<(), LogError> {
-        let here = self.shared.bring_back(run).await?;
+        let here = self.shared.bring_back(run, metadata.is_of_a_new_run()).await?;
         self.shared.local.write_metadata(run, metadata).await?;
         drop(here);
         if metadata.has_ended() {
@@ -230,10 +300,9 @@ impl LogStore for ShippingLogStore {
     }
 
     async fn read_metadata(&self, run: &RunId) -> Result<Option<RunMetadata>, LogError> {
-        match self.shared.local.read_metadata(run).await? {
-            Some(metadata) => Ok(Some(metadata)),
-            None => self.shared.remote.metadata(run).await,
-        }
+        let local = self.shared.local.read_metadata(run).await?;
+        let copied = self.shared.copy_to_read(run, local.as_ref()).await?;
+        Ok(copied.or(local))
     }
 
     async fn list(&self) -> Result<Vec<StoredLog>, LogError> {
@@ -267,6 +336,10 @@ impl LogStore for ShippingLogStore {
     async fn tend(&self, upkeep: Upkeep, now: UnixMs) -> Result<(), LogError> {
         self.shared.local.tend(upkeep, now).await?;
         self.ship_all().await
+    }
+
+    async fn prepare(&self) -> Result<(), LogError> {
+        self.shared.local.prepare().await
     }
 
     fn release(&self, run: &RunId) {
