@@ -113,7 +113,13 @@ impl App {
         let jobs: Vec<&str> = self.jobs.iter().filter(|job| is_on_demand(job)).map(|job| job.name.as_str()).collect();
         let past = Past { run_logs: Some(&*run_logs), stream: Some(&handle) };
         match task_of(&past, &jobs, run_id).await? {
-            Some(job) => self.job_named(&job).on(handle).retry(run_id).await,
+            Some(job) if jobs.contains(&job.as_str()) => self.job_named(&job).on(handle).retry(run_id).await,
+            Some(other) => {
+                let known = self.jobs.iter().find(|job| job.name == other);
+                let kind = known.map(|job| format!("{} ", job.when.kind())).unwrap_or_default();
+                let why = "only runs of jobs on demand of this app can be resumed";
+                Err(Failure::RetryValidation(format!("run {run_id} is one of {kind}`{other}`: {why}")))
+            }
             None => Err(Failure::NotFound(format!("no job of app `{}` has a run {run_id}", self.name()))),
         }
     }

@@ -2,7 +2,7 @@
 
 use runnel::Failure;
 use runnel::prelude::*;
-use runnel::runs::{Status, Stores};
+use runnel::runs::{NewRunLog, RunId, Status, Stores};
 use runnel::testing::TestApp;
 
 use crate::ground::{Book, Failing, app, fixed, into, night};
@@ -128,4 +128,17 @@ async fn a_clean_folder_is_empty_once_for_each_run_and_gives_pending_work_up() {
 
     assert_eq!(*seen.lock().unwrap(), [0, 1, 0, 1], "never between attempts");
     assert!(second.pending.is_none() && second.run_id != first.run_id);
+}
+
+#[tokio::test]
+async fn a_run_of_what_is_no_job_on_demand_is_not_resumed_and_that_is_said() {
+    let stores = Stores::memory();
+    let mut shop = App::bare("shop").redis("memory://").run_logs_in(stores.clone());
+    shop.timer(Duration::from_secs(1), async || ()).name("report");
+    let id: RunId = "r".parse().unwrap();
+    stores.run_logs.create_run_log(NewRunLog::new(id.clone(), "report")).await.unwrap();
+
+    let refused = shop.retry_run(&id).await.unwrap_err().to_string();
+
+    assert!(refused.contains("run r is one of timer `report`: only runs of jobs on demand"), "{refused}");
 }
