@@ -18,7 +18,8 @@ use super::wrapped::{End, Wrapped};
 /// Runs until the tenancy ends or the policy stops it. The function is started again after it returned early, and
 /// after a failure that its policy forgives.
 pub(super) async fn work(lane: Lane, function: &dyn Loop, chain: &Chain) -> (Lane, Ending) {
-    let mut turn = Turn { lane, chain: chain.clone(), in_hand: None, retry_at: None, taken: 0, broken: None };
+    // Lent for each call and given back, which costs a pointer this way.
+    let mut turn = Box::new(Turn { lane, chain: chain.clone(), in_hand: None, retry_at: None, taken: 0, broken: None });
     let mut barren: u32 = 0;
     let mut warned = false;
     loop {
@@ -32,7 +33,7 @@ pub(super) async fn work(lane: Lane, function: &dyn Loop, chain: &Chain) -> (Lan
         let Some(close) = turn.close(fault).await else { return (turn.lane, Ending::Told) };
         let decision = match close {
             Closed::Failed(hand, fault) => {
-                let decision = turn.lane.failed(&hand, fault).await;
+                let decision = Box::pin(turn.lane.failed(&hand, fault)).await;
                 if matches!(decision, Decision::Again) {
                     turn.lane.put_back(hand);
                 }
@@ -62,7 +63,7 @@ pub(super) async fn work(lane: Lane, function: &dyn Loop, chain: &Chain) -> (Lan
 }
 
 /// One call of the function. None: it was dropped, the place is gone or the grace period over.
-async fn call(turn: Turn, function: &dyn Loop) -> (Turn, Option<Result<(), Fault>>) {
+async fn call(turn: Box<Turn>, function: &dyn Loop) -> (Box<Turn>, Option<Result<(), Fault>>) {
     let context = turn.lane.context.clone();
     let abort = turn.lane.holding.abort.clone();
     let back = Back::default();
@@ -89,7 +90,7 @@ async fn call(turn: Turn, function: &dyn Loop) -> (Turn, Option<Result<(), Fault
 }
 
 /// Where what was lent is given back.
-pub(super) type Back = Arc<Mutex<Option<Turn>>>;
+pub(super) type Back = Arc<Mutex<Option<Box<Turn>>>>;
 
 /// What the function works on while it is called, and what is left of that afterwards.
 pub(super) struct Turn {

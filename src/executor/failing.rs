@@ -1,5 +1,6 @@
 //! What becomes of a unit that failed, and of a function that failed without one: tried again, given up, stopped at.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::broker::{MOST_FIELDS, Mark, NewLetter, StopKind};
@@ -151,7 +152,7 @@ impl Lane {
 
     /// Waits until a unit may be tried again. Safe to drop: it can be waited for again.
     pub(super) async fn wait_for_retry(&mut self, at: Instant) -> Option<()> {
-        if !self.unless_told_to_end(self.ledger().known()).await {
+        if !self.unless_told_to_end(pin!(self.ledger().known())).await {
             return None;
         }
         // It failed, so it is not what kills workers: the other suspects need not wait for its retries.

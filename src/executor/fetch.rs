@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use crate::broker::{Broker, Source};
 use crate::clock;
 use crate::event::{Entry, EventId};
 
+use super::chunks::Giver;
 use super::holding::Holding;
 
 /// How many bytes the partitions of a worker may read ahead, shared evenly by those it owns.
@@ -43,7 +42,7 @@ impl Appetite {
     }
 }
 
-/// Reads until the receiver is gone, or the place is. What comes after `until` is as if it was not there.
+/// Reads until the taker is gone, or the place is. What comes after `until` is as if it was not there.
 pub(super) async fn fetch(
     broker: Arc<dyn Broker>,
     holding: Arc<Holding>,
@@ -51,7 +50,7 @@ pub(super) async fn fetch(
     until: EventId,
     prefetch: usize,
     appetite: Arc<Appetite>,
-    chunks: mpsc::Sender<Vec<Entry>>,
+    chunks: Giver,
 ) {
     let place = &holding.ledger.place;
     let source = Source::Partition(place.group.stream.clone(), place.partition);
@@ -64,7 +63,7 @@ pub(super) async fn fetch(
             // The lane waits for more until it is told to end, as it does where nothing is sent.
             return chunks.closed().await;
         }
-        let Ok(room) = chunks.reserve().await else { return };
+        let Some(room) = chunks.room().await else { return };
         let count = size.known().map_or(1, |size| appetite.portion(prefetch, size));
         // Safe to drop: the same read can be asked for again.
         let read = tokio::select! {
@@ -82,7 +81,7 @@ pub(super) async fn fetch(
                 size.saw(&entries);
                 entries.retain(|entry| entry.id <= until);
                 if !entries.is_empty() {
-                    room.send(entries);
+                    room.give(entries);
                 }
             }
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Works a partition off with a handler: each unit is one call.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,48 +30,47 @@ enum Try {
 /// Runs until the tenancy ends or the policy stops it.
 pub(super) async fn work(lane: &mut Lane, call: &dyn Call, chain: &Chain) -> Ending {
     let (batch, within) = (lane.manner.batch, lane.manner.within);
-    while let Some(unit) = lane.next_unit(batch, within).await {
-        let mut next = Some(unit);
-        while let Some(unit) = next.take() {
-            let (mut hand, given) = lane.take_in_hand(unit, false);
-            if given.is_empty() {
-                lane.passed(&hand);
-                continue;
-            }
-            let tried = match lane.verdict_before(hand.first()) {
-                Some(fault) => Try::Failed(fault),
-                None => try_once(lane, call, chain, &mut hand, given).await,
-            };
-            let decision = match tried {
-                Try::Done => {
-                    lane.handled(&hand);
-                    Decision::GoOn
-                }
-                Try::Passed => {
-                    lane.passed(&hand);
-                    Decision::GoOn
-                }
-                Try::Dropped => return Ending::Told,
-                Try::Failed(fault) => lane.failed(&hand, fault).await,
-            };
-            match decision {
+    let mut again: Option<Entries> = None;
+    loop {
+        let unit = match again.take() {
+            Some(unit) => unit,
+            None => match lane.next_unit(batch, within).await {
+                Some(unit) => unit,
+                None => return Ending::Told,
+            },
+        };
+        let (mut hand, given) = lane.take_in_hand(unit, false);
+        if given.is_empty() {
+            lane.passed(&hand);
+            continue;
+        }
+        let tried = match lane.verdict_before(hand.first()) {
+            Some(fault) => Try::Failed(fault),
+            None => try_once(lane, call, chain, &mut hand, given).await,
+        };
+        match tried {
+            Try::Done => lane.handled(&hand),
+            Try::Passed => lane.passed(&hand),
+            Try::Dropped => return Ending::Told,
+            // On the heap, like all that is rare in the future of a lane.
+            Try::Failed(fault) => match Box::pin(lane.failed(&hand, fault)).await {
                 Decision::GoOn => {}
                 Decision::End(ending) => return ending,
-                Decision::Again => next = hand.into_kept(),
-            }
+                Decision::Again => again = hand.into_kept(),
+            },
         }
     }
-    Ending::Told
 }
 
 async fn try_once(lane: &mut Lane, call: &dyn Call, chain: &Chain, hand: &mut Hand, given: Entries) -> Try {
     let context = lane.starts(hand);
     if chain.is_empty() {
-        return bounded(lane, None, invoke(call, given, &context)).await.map_or_else(|tried| tried, |()| Try::Done);
+        let tried = bounded(lane, None, pin!(invoke(call, given, &context))).await;
+        return tried.map_or_else(|tried| tried, |()| Try::Done);
     }
     let mut unit = Unit::new(context, given, call.takes_batches());
     let timed = Some(unit.timed());
-    let tried = bounded(lane, timed, run_within(chain, call, &mut unit)).await;
+    let tried = bounded(lane, timed, pin!(run_within(chain, call, &mut unit))).await;
     hand.leave_out(unit.removed(), tried.is_err());
     match tried {
         Ok(_) if unit.is_called() => Try::Done,
@@ -83,31 +83,33 @@ async fn try_once(lane: &mut Lane, call: &dyn Call, chain: &Chain, hand: &mut Ha
 async fn bounded<T>(
     lane: &Lane,
     timed: Option<watch::Receiver<bool>>,
-    attempt: impl Future<Output = Result<T, Fault>>,
+    attempt: Pin<&mut impl Future<Output = Result<T, Fault>>>,
 ) -> Result<T, Try> {
-    let attempt = async {
-        let Some(limit) = lane.manner.timeout else { return attempt.await };
-        // Dropping the user's future is what a timeout means. What has ended by itself has not taken too long.
-        tokio::select! {
-            biased;
-            ended = attempt => ended,
-            () = over(limit, timed) => {
-                let error = format!("processing took longer than its timeout of {limit:?}").into();
-                Err(Fault { error, is_final: false })
-            }
-        }
-    };
-    // Dropping the user's future is what abort means: the unit stays unsettled and is delivered again.
+    // Dropping the user's future is what a timeout means, and what abort means: then the unit stays unsettled and is
+    // delivered again. What has ended by itself has not taken too long.
     tokio::select! {
         biased;
         ended = attempt => ended.map_err(Try::Failed),
+        limit = over(lane.manner.timeout, timed) => {
+            let error = format!("processing took longer than its timeout of {limit:?}").into();
+            Err(Try::Failed(Fault { error, is_final: false }))
+        }
         () = lane.holding.abort.cancelled() => Err(Try::Dropped),
     }
 }
 
-/// Waits until the time of a unit is over.
-async fn over(limit: Duration, timed: Option<watch::Receiver<bool>>) {
-    let Some(mut timed) = timed else { return clock::sleep(limit).await };
+/// Waits until the time of a unit is over, if it has a limit, and answers that.
+async fn over(limit: Option<Duration>, timed: Option<watch::Receiver<bool>>) -> Duration {
+    let Some(limit) = limit else { return std::future::pending().await };
+    match timed {
+        None => clock::sleep(limit).await,
+        Some(timed) => Box::pin(has_run_for(limit, timed)).await,
+    }
+    limit
+}
+
+/// Waits until time has run for so long without standing still.
+async fn has_run_for(limit: Duration, mut timed: watch::Receiver<bool>) {
     // The sender is the unit's own, and this ends with it.
     while timed.wait_for(|runs| *runs).await.is_ok() {
         // Both are safe to drop: they only wait.

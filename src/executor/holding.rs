@@ -53,9 +53,9 @@ impl Holding {
 
     /// Draws the consequences of time: past the trust window nothing is ours for sure; past the grace what runs is dropped.
     pub(super) fn watch(&self, now: Instant) {
-        let lease = *self.lease();
-        self.is_ours.store(lease.may_start(now) && !self.ledger.lost.is_cancelled(), Ordering::Relaxed);
-        if now >= lease.cancel_at() && !self.ledger.lost.is_cancelled() {
+        let (lease, is_lost) = (*self.lease(), self.ledger.lost.is_cancelled());
+        self.is_ours.store(lease.may_start(now) && !is_lost, Ordering::Relaxed);
+        if now >= lease.cancel_at() && !is_lost {
             tracing::warn!(processor = %self.ledger.place.group.processor, partition = %self.ledger.place.partition,
                 epoch = %self.ledger.fence.epoch, "the lease could not be renewed in time: dropping what runs");
             self.ledger.lost.cancel();

@@ -3,6 +3,7 @@
 //! It never looks at two units of its partition at once; that is the whole ordering guarantee. It does not know why it
 //! was opened or closed: see [`rebalance`](super::rebalance).
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(super) enum LaneEnd {
 
 /// What both styles of processors share while they work a partition off.
 pub(super) struct Lane {
-    pub(super) manner: Manner,
+    pub(super) manner: Arc<Manner>,
     pub(super) holding: Arc<Holding>,
     pub(super) committer: Committer,
     pub(super) queue: Queue,
@@ -57,7 +58,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(
-        manner: Manner,
+        manner: Arc<Manner>,
         holding: Arc<Holding>,
         committer: Committer,
         queue: Queue,
@@ -98,11 +99,11 @@ impl Lane {
     /// tenancy ends. Safe to drop: the unit stays in the queue.
     pub(super) async fn next_unit(&mut self, most: usize, within: Duration) -> Option<Entries> {
         loop {
-            if !self.ledger().may_start() && !self.unless_told_to_end(self.ledger().room()).await {
+            if !self.ledger().may_start() && !self.unless_told_to_end(pin!(self.ledger().room())).await {
                 return None;
             }
             // With linger 0 nothing starts before Redis knows what came before; so it is with suspects.
-            if self.is_careful() && !self.unless_told_to_end(self.ledger().known()).await {
+            if self.is_careful() && !self.unless_told_to_end(pin!(self.ledger().known())).await {
                 return None;
             }
             // Only now that Redis knows: had we died before, this suspect would still stand there as the one that runs.
@@ -111,13 +112,13 @@ impl Lane {
             let unit = self.queue.take(most, within).await?;
             if !self.holding.may_start(clock::now()) {
                 self.queue.put_back(unit);
-                self.wait_for_trust().await?;
+                Box::pin(self.wait_for_trust()).await?;
                 continue;
             }
             let first = unit.first().expect("a unit holds at least one event").id;
             if self.caution.applies(first, self.cautious_for, self.cautious_units) {
                 self.queue.put_back(unit);
-                self.mark_suspect(first).await?;
+                Box::pin(self.mark_suspect(first)).await?;
                 return self.queue.take(1, Duration::ZERO).await;
             }
             return Some(unit);
@@ -125,7 +126,7 @@ impl Lane {
     }
 
     /// Waits for what may not come before there is room for dead letters. False: it is not to be waited for any more.
-    pub(super) async fn unless_told_to_end(&self, wait: impl Future<Output = bool>) -> bool {
+    pub(super) async fn unless_told_to_end(&self, wait: Pin<&mut impl Future<Output = bool>>) -> bool {
         // Safe to drop: all only end the wait.
         tokio::select! {
             biased;
@@ -166,7 +167,7 @@ impl Lane {
         let fails = self.tries(id).fails;
         self.say(self.ledger().mark_front(id, fails));
         self.cautious_since = Some(clock::now());
-        self.unless_told_to_end(self.ledger().known()).await.then_some(())
+        self.unless_told_to_end(pin!(self.ledger().known())).await.then_some(())
     }
 
     /// Tries of a unit so far, known by its first event.

@@ -20,12 +20,12 @@ use super::wrapped::{Driven, Wrapped};
 
 /// The function's side of a turn. The function's future must own it, so it gives back what it was lent when it is dropped.
 pub(super) struct Lent {
-    turn: Option<Turn>,
+    turn: Option<Box<Turn>>,
     back: Back,
 }
 
 impl Lent {
-    pub(super) fn new(turn: Turn, back: Back) -> Self {
+    pub(super) fn new(turn: Box<Turn>, back: Back) -> Self {
         Self { turn: Some(turn), back }
     }
 

@@ -22,6 +22,7 @@ use crate::stream::current::Handle;
 use crate::tasks::{Gate, Tasks};
 use crate::witness::Witness;
 
+pub(crate) mod chunks;
 pub(crate) mod committer;
 pub(crate) mod drain;
 pub(crate) mod event_loop;
@@ -94,7 +95,8 @@ enum Report {
 /// One processor in one worker.
 pub(crate) struct Executor {
     spec: Arc<ProcessorSpec>,
-    manner: Manner,
+    /// Shared with every lane.
+    manner: Arc<Manner>,
     group: Group,
     around: Surroundings,
     membership: Membership,
@@ -156,7 +158,7 @@ impl Executor {
             next_trim: now + TRIM_EVERY,
             next_look: now,
             spec,
-            manner,
+            manner: Arc::new(manner),
             group,
             around,
         }

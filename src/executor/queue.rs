@@ -6,19 +6,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use crate::clock::{self, Instant};
 use crate::decide::batch::{Batch, Due};
 use crate::event::Entry;
 use crate::processor::Entries;
 
+use super::chunks::Taker;
 use super::committer::Committer;
 use super::holding::Holding;
 use super::ledger::Ledger;
 
 pub(super) struct Queue {
-    chunks: mpsc::Receiver<Vec<Entry>>,
+    chunks: Taker,
     waiting: VecDeque<Entry>,
     holding: Arc<Holding>,
     committer: Committer,
@@ -31,12 +30,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(
-        chunks: mpsc::Receiver<Vec<Entry>>,
-        holding: Arc<Holding>,
-        committer: Committer,
-        mind_done: bool,
-    ) -> Self {
+    pub(super) fn new(chunks: Taker, holding: Arc<Holding>, committer: Committer, mind_done: bool) -> Self {
         let now = clock::now();
         Self { chunks, waiting: VecDeque::new(), holding, committer, since: now, arrived: now, mind_done }
     }
@@ -116,16 +110,16 @@ impl Queue {
             Due::At(at) => Some(at),
             _ => None,
         };
-        if let Ok(chunk) = self.chunks.try_recv() {
+        if let Some(chunk) = self.chunks.try_take() {
             self.arrived(chunk);
             return true;
         }
         // Nothing more is at hand: what is settled should not linger for company.
         let call = self.ledger().hurry();
         self.committer.call(&self.holding.ledger, call);
-        // All are safe to drop: recv loses nothing, the others only end the wait.
+        // All are safe to drop: take loses nothing, the others only end the wait.
         tokio::select! {
-            chunk = self.chunks.recv() => match chunk {
+            chunk = self.chunks.take() => match chunk {
                 Some(chunk) => self.arrived(chunk),
                 None => return false,
             },

@@ -162,7 +162,7 @@ impl Executor {
             run: self.run_of(partition, holding.is_ours.clone()),
         });
         self.places.insert(partition, Place { holding: holding.clone() });
-        let opening = Opening {
+        let opening = Box::new(Opening {
             spec: self.spec.clone(),
             manner: self.manner.clone(),
             tenancy,
@@ -173,7 +173,7 @@ impl Executor {
             suspects: self.around.suspects.clone(),
             gate: self.around.gate.clone(),
             recorder: self.around.recorder.clone(),
-        };
+        });
         self.lanes.start(async move { Report::Ended { partition, end: tenancy::run(opening).await } });
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::broker::{Mark, Owned};
@@ -16,6 +16,7 @@ use crate::runs::recorder::{Beginning, End, Recorder};
 use crate::stream::current;
 use crate::tasks::{Gate, Tasks};
 
+use super::chunks;
 use super::committer::Committer;
 use super::failing::Ending;
 use super::fetch::{Appetite, fetch};
@@ -27,7 +28,7 @@ use super::{event_loop, handler};
 /// What a tenancy needs of its executor.
 pub(super) struct Opening {
     pub(super) spec: Arc<ProcessorSpec>,
-    pub(super) manner: Manner,
+    pub(super) manner: Arc<Manner>,
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) holding: Arc<Holding>,
     pub(super) owned: Box<Owned>,
@@ -39,7 +40,11 @@ pub(super) struct Opening {
 }
 
 /// Runs it to its end. Dropping it drops everything of it; nothing is released then.
-pub(super) async fn run(opening: Opening) -> LaneEnd {
+///
+/// A partition without events costs little more than this future, of which a worker may have thousands. It is as large as
+/// all that it ever holds at a time, so what is rare lies on the heap, here and further in; and the opening does, since
+/// each future on its way would have room for it.
+pub(super) async fn run(opening: Box<Opening>) -> LaneEnd {
     let tenancy = &opening.tenancy;
     let output = tenancy.run.0.output.clone();
     // Within that of the run, so that what is logged here finds its way there.
@@ -54,7 +59,7 @@ pub(super) async fn run(opening: Opening) -> LaneEnd {
     let told = told(&end, aborted.is_cancelled());
     if let Some(output) = output {
         let sealed = RunEnd { error: told.error.clone(), ..RunEnd::new(told.action.status()) };
-        if let Err(error) = output.seal(sealed).await {
+        if let Err(error) = Box::pin(output.seal(sealed)).await {
             tracing::warn!(error = %crate::error::chain(&error), "the output of a tenancy was not kept to its end");
         }
     }
@@ -79,14 +84,14 @@ fn told(end: &LaneEnd, is_aborted: bool) -> End {
     }
 }
 
-async fn run_here(opening: Opening) -> LaneEnd {
-    let Opening { spec, manner, tenancy, holding, owned, committer, appetite, suspects, gate, recorder: _ } = opening;
+async fn run_here(opening: Box<Opening>) -> LaneEnd {
+    let Opening { spec, manner, tenancy, holding, owned, committer, appetite, suspects, gate, recorder: _ } = *opening;
     let broker = tenancy.handle.broker().clone();
     let grace = manner.grace_period;
     tracing::debug!(position = %owned.position, unclean = owned.unclean, "partition acquired");
 
     appetite.joined();
-    let (chunks, incoming) = mpsc::channel(1);
+    let (chunks, incoming) = chunks::channel();
     let mut fetching = Tasks::behind(&gate);
     let prefetch = manner.prefetch_count as usize;
     let until = manner.last_of(tenancy.partition);
@@ -94,17 +99,29 @@ async fn run_here(opening: Opening) -> LaneEnd {
     let queue = Queue::new(incoming, holding.clone(), committer.clone(), !owned.done.is_empty());
     let context = Context { tenancy: tenancy.clone(), id: owned.position, attempt: 1, retried: None };
     let mut lane = Lane::new(manner, holding.clone(), committer.clone(), queue, context, &owned, suspects);
+    // What was found on the way is told; the rest is in the lane by now.
+    drop(owned);
 
     let ending = match &spec.style {
         Style::Handler(call) => handler::work(&mut lane, &**call, &spec.middleware).await,
         Style::Loop(function) => {
-            let (_, ending) = event_loop::work(lane, &**function, &spec.middleware).await;
+            let (_, ending) = Box::pin(event_loop::work(lane, &**function, &spec.middleware)).await;
             ending
         }
     };
     drop(fetching);
     appetite.left();
+    Box::pin(close(&tenancy, &holding, &committer, ending, grace)).await
+}
 
+/// Commits what is settled, and gives the place up.
+async fn close(
+    tenancy: &Tenancy,
+    holding: &Holding,
+    committer: &Committer,
+    ending: Ending,
+    grace: Duration,
+) -> LaneEnd {
     let call = holding.ledger.hurry();
     committer.call(&holding.ledger, call);
     // Safe to drop: both only look.
@@ -114,13 +131,13 @@ async fn run_here(opening: Opening) -> LaneEnd {
             false => return LaneEnd::Lost,
         },
         // What waits for room was certainly not committed: whoever owns the place next gives it up again.
-        () = is_crowded_too_long(&holding, grace) => true,
+        () = is_crowded_too_long(holding, grace) => true,
     };
     let mark = match ending {
         Ending::Told => None,
         Ending::Stop(mark) => Some(mark),
     };
-    let is_released = release(&tenancy, &holding, mark.as_ref(), grace).await;
+    let is_released = release(tenancy, holding, mark.as_ref(), grace).await;
     if is_crowded {
         holding.ledger.lost.cancel();
     }

@@ -1,13 +1,15 @@
 //! What operators do to a place, what trimming leaves, and servers that lost their scripts or their room.
 
+use futures::future::join_all;
 use redis::Value;
 use runnel::broker::{
-    Acquired, Broker, Committed, Forgotten, FrontMark, Intervention, Mark, Renewed, Standing, Start, StopKind, Trimmed,
+    Acquired, Broker, Committed, Fence, Forgotten, FrontMark, Intervention, Mark, Renew, Renewed, Standing, Start,
+    StopKind, Trimmed,
 };
 use runnel::{EventId, Partition};
 
 use crate::support::{Options, Server};
-use crate::world::{World, code, id, ids};
+use crate::world::{TTL, World, code, id, ids};
 
 // --- operators ------------------------------------------------------------------------------------------------------
 
@@ -274,6 +276,39 @@ async fn a_server_that_lost_its_scripts_gets_them_again() {
 
     assert_eq!(owner.commit(2, 2).await, Committed::Applied);
     assert!(matches!(owner.renew(2).await, Renewed::Ours { .. }));
+}
+
+#[tokio::test]
+async fn of_many_that_miss_a_script_at_once_one_brings_its_text() {
+    let server = Server::start(Options::redis());
+    let world = World::on(&server).await;
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    let _: Value = world.does("SCRIPT FLUSH");
+    let _: Value = world.does("CONFIG RESETSTAT");
+
+    let renewed = join_all((0..100).map(|_| owner.renew(0))).await;
+
+    assert!(renewed.iter().all(|renewed| matches!(renewed, Renewed::Ours { .. })));
+    let stats: String = world.does("INFO commandstats");
+    assert!(stats.contains("cmdstat_eval:calls=1,"), "{stats}");
+}
+
+#[tokio::test]
+async fn more_calls_than_go_at_once_are_answered_in_their_order() {
+    let world = World::new().await;
+    world.add(1..=5);
+    let owner = world.acquire("A").await;
+    let renewal = |fence: &Fence| Renew { place: world.place.clone(), fence: fence.clone(), ttl: TTL, read: id(0) };
+    let stranger = Fence { nonce: "B".into(), ..owner.fence.clone() };
+
+    let renewals: Vec<Renew> =
+        (0..600).map(|n| renewal(if n % 100 == 99 { &stranger } else { &owner.fence })).collect();
+    let answers = world.broker.renew(&renewals).await;
+
+    let fenced = answers.iter().enumerate().filter(|(_, answer)| matches!(answer, Ok(Renewed::Fenced { .. })));
+    assert_eq!(answers.len(), 600);
+    assert_eq!(fenced.map(|(n, _)| n).collect::<Vec<_>>(), [99, 199, 299, 399, 499, 599]);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
+use super::scripts::Texts;
 use super::target::Target;
 use crate::broker::BrokerError;
 use crate::clock;
@@ -49,6 +50,7 @@ pub(super) struct Connection {
     reconnect: tokio::sync::Mutex<Reconnect>,
     attempts: AtomicU64,
     changes: watch::Sender<u64>,
+    pub(super) texts: Texts,
 }
 
 impl std::fmt::Debug for Connection {
@@ -96,6 +98,7 @@ impl Connection {
             reconnect: tokio::sync::Mutex::new(reconnect),
             attempts: AtomicU64::new(0),
             changes: watch::Sender::new(0),
+            texts: Texts::default(),
         };
         connection.link().await?;
         Ok(connection)
@@ -140,9 +143,15 @@ impl Connection {
 
     /// The connection that stands, or a new one.
     async fn link(&self) -> Result<Arc<Link>, BrokerError> {
-        if let Some(link) = self.standing() {
-            return Ok(link);
+        match self.standing() {
+            Some(link) => Ok(link),
+            // On the heap: it is rare, and every question would have room for it.
+            None => Box::pin(self.new_link()).await,
         }
+    }
+
+    /// The connection that somebody else has made meanwhile, or a new one.
+    async fn new_link(&self) -> Result<Arc<Link>, BrokerError> {
         let attempts_before = self.attempts.load(Ordering::SeqCst);
         let mut reconnect = self.reconnect.lock().await;
         if let Some(link) = self.standing() {

@@ -79,6 +79,10 @@ impl Default for RedisOptions {
     }
 }
 
+/// Scripts that are called in one go. All that is sent at once lies in memory several times, and the connection keeps
+/// buffers of that size for ever; beyond some hundred calls it gets no faster.
+const CALLS_AT_ONCE: usize = 256;
+
 /// One app's keys on one server.
 pub struct Redis {
     connection: Arc<Connection>,
@@ -118,23 +122,52 @@ impl Redis {
         call: Call,
         read: impl Fn(Value) -> Result<T, Unread>,
     ) -> Result<T, BrokerError> {
-        let mut answers = self.asked_all(doing, std::slice::from_ref(&call), read).await;
+        let mut answers = self.asked_all(doing, [call], read).await;
         answers.pop().expect("one call has one answer")
     }
 
-    /// Runs scripts in one go and reads their answers.
+    /// Runs scripts in few goes and reads their answers.
     async fn asked_all<T>(
         &self,
         doing: &'static str,
-        calls: &[Call],
+        calls: impl IntoIterator<Item = Call>,
         read: impl Fn(Value) -> Result<T, Unread>,
     ) -> Vec<Result<T, BrokerError>> {
-        let answers = self.connection.run_all(doing, calls).await;
-        let understood = |(call, answer): (&Call, Result<Value, BrokerError>)| {
-            let unreadable = |why| self.connection.unexpected(doing, format!("{why} (at {})", call.subject()));
-            read(answer?).map_err(unreadable)
-        };
-        calls.iter().zip(answers).map(understood).collect()
+        let mut calls = calls.into_iter();
+        let mut read_so_far = Vec::with_capacity(calls.size_hint().0);
+        let mut unanswered = None;
+        loop {
+            let some: Vec<Call> = calls.by_ref().take(CALLS_AT_ONCE).collect();
+            if some.is_empty() {
+                return read_so_far;
+            }
+            // Whoever asks waits for all: not for each of many goes that nobody answers.
+            if let Some(error) = &unanswered {
+                read_so_far.extend(some.iter().map(|_| Err(BrokerError::clone(error))));
+                continue;
+            }
+            let answers = self.connection.run_all(doing, &some).await;
+            unanswered = answers.iter().find_map(|answer| {
+                let error = answer.as_ref().err()?;
+                matches!(error, BrokerError::Unavailable { .. } | BrokerError::Unclear { .. }).then(|| error.clone())
+            });
+            let understood = |(call, answer): (&Call, Result<Value, BrokerError>)| {
+                let unreadable = |why| self.connection.unexpected(doing, format!("{why} (at {})", call.subject()));
+                read(answer?).map_err(unreadable)
+            };
+            read_so_far.extend(some.iter().zip(answers).map(understood));
+        }
+    }
+
+    /// Err: what was read may not follow what was read before.
+    async fn verify_before_read(&self, reconnects: u64) -> Result<(), BrokerError> {
+        let changes = self.connection.changes();
+        self.connection.verify().await?;
+        self.verified.store(reconnects, Ordering::SeqCst);
+        match changes.has_changed().unwrap_or(true) {
+            true => Err(BrokerError::Unclear { address: self.address(), doing: "reading events" }),
+            false => Ok(()),
+        }
     }
 
     fn key_of(&self, source: &Source) -> Arc<str> {
@@ -201,12 +234,8 @@ impl Broker for Redis {
         // new one while theirs is lost. What was read there must not pass for a continuation of what was read before.
         let reconnects = *self.reader.reconnects().borrow();
         if self.verified.load(Ordering::SeqCst) != reconnects || !self.connection.stands() {
-            let changes = self.connection.changes();
-            self.connection.verify().await?;
-            self.verified.store(reconnects, Ordering::SeqCst);
-            if changes.has_changed().unwrap_or(true) {
-                return Err(BrokerError::Unclear { address: self.address(), doing: "reading events" });
-            }
+            // On the heap: it is rare, and every partition that waits for events would have room for it.
+            Box::pin(self.verify_before_read(reconnects)).await?;
         }
         Ok(entries)
     }

@@ -29,8 +29,8 @@ pub(super) async fn acquire(redis: &Redis, wish: &Acquire) -> Result<Acquired, B
 }
 
 pub(super) async fn commit(redis: &Redis, commits: &[Commit]) -> Vec<Result<Committed, BrokerError>> {
-    let calls: Vec<Call> = commits.iter().map(|commit| commit_call(redis, commit)).collect();
-    redis.asked_all("committing positions", &calls, committed).await
+    let call = |commit: &Commit| commit_call(redis, commit);
+    redis.asked_all("committing positions", commits.iter().map(call), committed).await
 }
 
 pub(super) async fn renew(redis: &Redis, renewals: &[Renew]) -> Vec<Result<Renewed, BrokerError>> {
@@ -41,8 +41,7 @@ pub(super) async fn renew(redis: &Redis, renewals: &[Renew]) -> Vec<Result<Renew
         let call = call.arg(&fence.nonce).arg(fence.epoch).arg(ttl.as_millis().max(1));
         letters::marked(call.arg(&place.group.processor).arg(read), &place.group.stream)
     };
-    let calls: Vec<Call> = renewals.iter().map(call).collect();
-    redis.asked_all("renewing leases", &calls, renewed).await
+    redis.asked_all("renewing leases", renewals.iter().map(call), renewed).await
 }
 
 pub(super) async fn release(
@@ -86,13 +85,8 @@ pub(super) async fn intervene(redis: &Redis, place: &Place, change: &Interventio
 /// Lets retention wait for a processor in every partition. Goes on when memory is full: a worker must be able to start.
 pub(super) async fn register(redis: &Redis, group: &Group) -> Result<(), BrokerError> {
     let keys = (0..group.stream.partitions).map(|number| redis.keys.groups(&group.stream, Partition(number)));
-    let calls: Vec<Call> = keys.map(|key| scripts::ENLIST.on([key]).arg(&group.processor)).collect();
-    redis
-        .connection
-        .run_all("registering a processor", &calls)
-        .await
-        .into_iter()
-        .try_for_each(|answer| answer.map(drop))
+    let calls = keys.map(|key| scripts::ENLIST.on([key]).arg(&group.processor));
+    redis.asked_all("registering a processor", calls, |_| Ok(())).await.into_iter().collect()
 }
 
 pub(super) async fn forget(redis: &Redis, group: &Group) -> Result<Forgotten, BrokerError> {
@@ -104,11 +98,8 @@ pub(super) async fn forget(redis: &Redis, group: &Group) -> Result<Forgotten, Br
     // First a look at all of them: it is better to refuse before half of them are gone.
     for step in ["look", "remove"] {
         registered = 0;
-        let calls: Vec<Call> = all
-            .iter()
-            .map(|place| scripts::FORGET.on(all_keys(redis, place)).arg(&group.processor).arg(step))
-            .collect();
-        for (place, answer) in all.iter().zip(redis.asked_all(DOING, &calls, forgotten).await) {
+        let call = |place: &Place| scripts::FORGET.on(all_keys(redis, place)).arg(&group.processor).arg(step);
+        for (place, answer) in all.iter().zip(redis.asked_all(DOING, all.iter().map(call), forgotten).await) {
             match answer? {
                 Held::By(by) => return Ok(Forgotten::Owned { by, partition: place.partition }),
                 Held::Free { was_registered } => registered += u32::from(was_registered),

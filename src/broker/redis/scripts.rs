@@ -1,12 +1,16 @@
 //! The scripts: each is one atomic decision, whose contract stands at the head of its file.
 //!
 //! A call goes by the script's digest. A server that does not have it (a restart, SCRIPT FLUSH, a fail-over) has
-//! certainly not run it, so the call is sent again with the script's text. Never in MULTI: there a missing script
-//! would leave the other commands applied.
+//! certainly not run it, so the call is sent again with the script's text, or once somebody else has brought that. Never
+//! in MULTI: there a missing script would leave the other commands applied.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use redis::{Cmd, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::Connection;
 use crate::broker::BrokerError;
@@ -66,17 +70,23 @@ script!("Removes lines." REMOVE_LINES, "words", "remove_lines");
 /// How often a script may be missing in a row before that is an error: a server may lose it again while we repair.
 const REPAIRS: usize = 3;
 
+/// The bytes of a command's name and of its number of keys, generously.
+const NAME_AND_COUNT: usize = 16;
+
 /// One call of a script.
 pub(super) struct Call {
     script: &'static Script,
     keys: Vec<String>,
-    args: Vec<Vec<u8>>,
+    /// Its arguments, one behind the other, and where each of them ends. There is a call for every renewal and commit, so
+    /// they are written once.
+    args: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Script {
     /// A call on these keys.
     pub(super) fn on<const N: usize>(&'static self, keys: [String; N]) -> Call {
-        Call { script: self, keys: keys.into(), args: Vec::new() }
+        Call { script: self, keys: keys.into(), args: Vec::with_capacity(128), ends: Vec::with_capacity(8) }
     }
 }
 
@@ -88,14 +98,16 @@ impl Call {
     }
 
     /// One more argument.
-    pub(super) fn arg(mut self, arg: impl ToString) -> Self {
-        self.args.push(arg.to_string().into_bytes());
+    pub(super) fn arg(mut self, arg: impl Display) -> Self {
+        write!(self.args, "{arg}").expect("a vector takes all that is written");
+        self.ends.push(self.args.len());
         self
     }
 
     /// One more argument, byte for byte.
     pub(super) fn bytes(mut self, arg: &[u8]) -> Self {
-        self.args.push(arg.to_vec());
+        self.args.extend_from_slice(arg);
+        self.ends.push(self.args.len());
         self
     }
 
@@ -105,13 +117,60 @@ impl Call {
     }
 
     fn command(&self, with_text: bool) -> Cmd {
+        let script = if with_text { self.script.body } else { self.script.digest.as_str() };
+        let size = script.len() + self.keys.iter().map(String::len).sum::<usize>() + self.args.len() + NAME_AND_COUNT;
+        let arguments = 3 + self.keys.len() + self.ends.len();
         let mut command = match with_text {
-            true => redis::cmd("EVAL"),
-            false => redis::cmd("EVALSHA"),
+            true => cmd("EVAL", arguments, size),
+            false => cmd("EVALSHA", arguments, size),
         };
-        command.arg(if with_text { self.script.body } else { self.script.digest.as_str() });
-        command.arg(self.keys.len()).arg(&self.keys).arg(&self.args);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys);
+        let mut from = 0;
+        for &to in &self.ends {
+            command.arg(&self.args[from..to]);
+            from = to;
+        }
         command
+    }
+}
+
+/// A command, and room for all of it.
+fn cmd(name: &str, arguments: usize, size: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(arguments, size);
+    command.arg(name);
+    command
+}
+
+/// Which texts are being brought to a server.
+///
+/// All partitions of a worker miss the same script at once when the server is new to it. One brings its text then, and the
+/// others ask again when that is over, however it went: thousands of texts would fill the memory of both.
+#[derive(Default)]
+pub(super) struct Texts(Mutex<HashMap<&'static str, Arc<Semaphore>>>);
+
+/// The turn to bring texts; until it is dropped others wait.
+struct Bringing(#[expect(dead_code, reason = "held until the texts were brought")] Vec<OwnedSemaphorePermit>);
+
+impl Texts {
+    /// Whether these scripts' texts are to be brought. Where others bring all of them, it waits for that first, and the
+    /// answer is no, unless it must be yes.
+    async fn bring(&self, scripts: impl Iterator<Item = &'static Script>, must: bool) -> Option<Bringing> {
+        let turns: Vec<_> = {
+            let mut turns = self.0.lock().expect("no code panics while it holds this lock");
+            let turn = |script: &'static Script| {
+                turns.entry(script.digest.as_str()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+            };
+            scripts.map(turn).collect()
+        };
+        let ours: Vec<_> = turns.iter().filter_map(|turn| turn.clone().try_acquire_owned().ok()).collect();
+        if must || !ours.is_empty() {
+            return Some(Bringing(ours));
+        }
+        for turn in turns {
+            // Whoever waits here holds no turn, so nobody waits for it.
+            drop(turn.acquire().await);
+        }
+        None
     }
 }
 
@@ -127,21 +186,27 @@ impl Connection {
         let mut answers: Vec<Option<Result<Value, BrokerError>>> = calls.iter().map(|_| None).collect();
         let mut missing: Vec<usize> = (0..calls.len()).collect();
         for repair in 0..=REPAIRS {
-            let mut pipeline = redis::Pipeline::with_capacity(missing.len());
-            let mut told: Vec<&'static Script> = Vec::new();
+            let mut first_calls: Vec<usize> = Vec::new();
             for &at in &missing {
-                let script = calls[at].script;
-                // The text goes with the first call of each script: the server keeps it for the others.
-                let first = !told.iter().any(|known| std::ptr::eq(*known, script));
-                if first {
-                    told.push(script);
+                if !first_calls.iter().any(|&first| std::ptr::eq(calls[first].script, calls[at].script)) {
+                    first_calls.push(at);
                 }
-                pipeline.add_command(calls[at].command(repair > 0 && first));
+            }
+            // The text goes with the first call of each script: the server keeps it for the others.
+            let scripts = first_calls.iter().map(|&at| calls[at].script);
+            let bringing = match repair {
+                0 => None,
+                _ => self.texts.bring(scripts, repair == REPAIRS).await,
+            };
+            let mut pipeline = redis::Pipeline::with_capacity(missing.len());
+            for &at in &missing {
+                pipeline.add_command(calls[at].command(bringing.is_some() && first_calls.contains(&at)));
             }
             match self.ask_all(doing, &pipeline).await {
                 Ok(all) => missing.iter().zip(all).for_each(|(&at, answer)| answers[at] = Some(answer)),
                 Err(error) => missing.iter().for_each(|&at| answers[at] = Some(Err(error.clone()))),
             }
+            drop(bringing);
             missing.retain(
                 |&at| matches!(&answers[at], Some(Err(BrokerError::Refused { code, .. })) if code == "NOSCRIPT"),
             );

@@ -65,14 +65,15 @@ async fn write(shared: Weak<Shared>, turns: &Semaphore, work: Work) {
     let Opened { beginning, end: end_of_tenancy } = match work {
         Work::Tenancy(opened) => opened,
         Work::Cut(recording, told) => {
-            if let Err(refused) = end(&shared, turns, *recording, told).await {
+            if let Err(refused) = Box::pin(end(&shared, turns, recording, told)).await {
                 tracing::warn!("{}", refused.why);
             }
             return;
         }
     };
     let (task_name, partition) = (beginning.task_name.clone(), beginning.partition);
-    let recording = match begin(&shared, turns, beginning).await {
+    // What is under way lies on the heap: of a tenancy that lasts, only what its end needs stays.
+    let recording = match Box::pin(begin(&shared, turns, beginning)).await {
         Some(Ok(recording)) => recording,
         Some(Err(refused)) => {
             tracing::warn!(processor = %task_name, ?partition, "{}; the partition is processed all the same", refused.why);
@@ -80,24 +81,32 @@ async fn write(shared: Weak<Shared>, turns: &Semaphore, work: Work) {
         }
         None => return,
     };
+    // What has no begin in the log needs no end there.
+    if recording.open.is_none() {
+        return;
+    }
     let Ok(told) = end_of_tenancy.await else { return };
-    if let Err(refused) = end(&shared, turns, recording, told).await {
+    if let Err(refused) = Box::pin(end(&shared, turns, recording, told)).await {
         tracing::warn!(processor = %task_name, ?partition, "{}", refused.why);
     }
 }
 
-/// None if the worker is gone. What is under way lies on the heap: of a tenancy that lasts, only what its end needs stays.
-async fn begin(shared: &Weak<Shared>, turns: &Semaphore, beginning: Beginning) -> Option<Result<Recording, Refused>> {
+/// None if the worker is gone.
+async fn begin(
+    shared: &Weak<Shared>,
+    turns: &Semaphore,
+    beginning: Beginning,
+) -> Option<Result<Box<Recording>, Refused>> {
     let _turn = turns.acquire().await.ok()?;
     // Held weakly while the tenancy lasts, so that a worker which ends is not kept by its own records.
     let recorder = shared.upgrade().map(Recorder)?;
-    Some(Box::pin(recorder.begin(beginning)).await)
+    Some(recorder.begin(beginning).await.map(Box::new))
 }
 
-async fn end(shared: &Weak<Shared>, turns: &Semaphore, recording: Recording, end: End) -> Result<(), Refused> {
+async fn end(shared: &Weak<Shared>, turns: &Semaphore, recording: Box<Recording>, end: End) -> Result<(), Refused> {
     let _turn = turns.acquire().await;
     match shared.upgrade().map(Recorder) {
-        Some(recorder) => Box::pin(recorder.end(recording, end)).await,
+        Some(recorder) => recorder.end(*recording, end).await,
         None => Ok(()),
     }
 }
