@@ -123,17 +123,34 @@ async fn a_task_in_quarantine_waits_until_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_halting_task_ends_one_leader_and_not_the_whole_fleet() {
-    let mut app = App::bare("shop");
-    app.task(failing(100)).name("migrate").on_leader().exception_policy(ExceptionPolicy::Halt);
-    let mut shop = three_workers(START, app).await;
+async fn a_job_that_halts_ends_one_leader_and_not_the_whole_fleet() {
+    let declare: [(&str, fn(&mut App)); 3] = [
+        ("task", |app| {
+            app.task(failing(100)).name("migrate").on_leader().exception_policy(ExceptionPolicy::Halt);
+        }),
+        ("timer", |app| {
+            app.timer(SECOND, failing(100)).name("migrate").on_leader().exception_policy(ExceptionPolicy::Halt);
+        }),
+        ("crontab", |app| {
+            app.crontab("* * * * * *", failing(100))
+                .name("migrate")
+                .on_leader()
+                .exception_policy(ExceptionPolicy::Halt);
+        }),
+    ];
+    for (kind, declare) in declare {
+        let mut app = App::bare("shop");
+        declare(&mut app);
+        let mut shop = three_workers(START, app).await;
 
-    shop.advance(Duration::from_secs(120)).await;
+        shop.advance(Duration::from_secs(120)).await;
 
-    assert_eq!(shop.workers().iter().filter(|worker| worker.has_ended()).count(), 1);
-    let name = shop.fired("migrate")[0].worker.to_string();
-    let failure = shop.worker(&name).ended().await.unwrap_err().to_string();
-    assert!(failure.contains("task `migrate`") && failure.contains("jobs resume migrate"), "{failure}");
+        assert_eq!(shop.workers().iter().filter(|worker| worker.has_ended()).count(), 1, "{kind}");
+        let name = shop.fired("migrate")[0].worker.to_string();
+        let failure = shop.worker(&name).ended().await.unwrap_err().to_string();
+        assert!(failure.contains(&format!("{kind} `migrate`")), "{failure}");
+        assert!(failure.contains("jobs resume migrate"), "{failure}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::broker::{BrokerError, Claim, ClaimKind, Claimed, JobEntry, Term};
 use crate::clock::{self, UnixMs};
 use crate::error::chain;
-use crate::job::When;
 use crate::runs::Ended;
 use crate::settings::ExceptionPolicy;
 use crate::worker::leader::Reign;
@@ -192,12 +191,11 @@ impl Stage {
             ExceptionPolicy::Ignore => {}
             ExceptionPolicy::Quarantine => self.stop(ended).await,
             ExceptionPolicy::Halt => {
-                // A task that failed is taken over at once: without a mark it would halt one leader after the other.
-                let would_spread = self.job.on_leader && matches!(self.job.when, When::AtStart);
-                if would_spread {
+                // The next leader takes it over: without a mark it would halt one after the other.
+                if self.job.on_leader {
                     self.stop(ended).await;
                 }
-                let _ = self.halts.send(self.sentence(ended, would_spread));
+                let _ = self.halts.send(self.sentence(ended));
                 // The worker drains now; nothing of this job starts before it has.
                 self.runs.drain.cancelled().await;
             }
@@ -214,9 +212,9 @@ impl Stage {
         }
     }
 
-    fn sentence(&self, ended: &Ended, is_stopped: bool) -> String {
+    fn sentence(&self, ended: &Ended) -> String {
         let (kind, name, place) = (self.job.when.kind(), &self.job.name, &self.job.declared_at);
-        let again = match is_stopped {
+        let again = match self.job.on_leader {
             true => format!("Repair the cause, let it go on with `jobs resume {name}`, and start a worker again"),
             false => "Repair the cause and start a worker again".to_owned(),
         };
