@@ -124,7 +124,8 @@ async fn a_task_in_quarantine_waits_until_it_is_resumed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_halts_ends_one_leader_and_not_the_whole_fleet() {
-    let declare: [(&str, fn(&mut App)); 3] = [
+    type Declare = fn(&mut App);
+    let declare: [(&str, Declare); 3] = [
         ("task", |app| {
             app.task(failing(100)).name("migrate").on_leader().exception_policy(ExceptionPolicy::Halt);
         }),

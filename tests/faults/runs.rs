@@ -95,7 +95,13 @@ async fn a_run_of_a_killed_worker_ends_once_as_crashed_and_soon_and_so_do_its_li
         let begun =
             eventually_some("its second report is begun", async || office.reports_of(pid).await.get(2).cloned()).await;
         let run = begun.run_id.clone();
-        eventually_some("it has a log", async || store.read_metadata(&run).await.ok().flatten()).await;
+        // What a process holds that is killed is lost, so what it prints must be there first.
+        eventually("it has printed something", async || {
+            let lines: Result<Vec<_>, _> =
+                store.stream(&run, Channel::Stdout, StreamOptions::default()).try_collect().await;
+            lines.is_ok_and(|lines| !lines.is_empty())
+        })
+        .await;
         let followed = store.stream(&run, Channel::Stdout, StreamOptions::followed());
 
         let killed_at = Utc::now();
