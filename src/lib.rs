@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![warn(unreachable_pub)]
+#![cfg_attr(
+    not(all(feature = "cli", feature = "http")),
+    allow(dead_code, reason = "the command line and HTTP ask for much that nobody else asks for")
+)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 mod app;

@@ -9,11 +9,13 @@ pub trait Item {
 }
 
 /// An entry of the program-wide registry. Made by the attribute macros only.
+#[cfg(feature = "macros")]
 #[doc(hidden)]
 pub struct Registration {
     declare: fn(App) -> App,
 }
 
+#[cfg(feature = "macros")]
 impl Registration {
     /// The entry of an item.
     pub const fn of<I: Item>() -> Self {

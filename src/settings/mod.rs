@@ -24,7 +24,9 @@ pub(crate) use environment::variable;
 pub use http::Secret;
 #[cfg(feature = "http")]
 pub(crate) use http::address as http_address;
-pub(crate) use kinds::{read_duration, read_start, show_duration};
+#[cfg(feature = "cli")]
+pub(crate) use kinds::read_start;
+pub(crate) use kinds::{read_duration, show_duration};
 pub use load::{Loaded, Origin, Overrides, Value, load};
 pub(crate) use names::{Named, check_name};
 pub use sections::{Section, Sections, StoreSection};
