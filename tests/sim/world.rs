@@ -305,8 +305,15 @@ impl<'a> World<'a> {
         }
         // Time to find out who is dead, and to share out afresh.
         let settle_down = self.draw.lock_expiry * 5 / 2 + Duration::from_secs(4);
-        self.app.advance(settle_down).await;
-        self.tend_peacefully().await;
+        loop {
+            let before = self.joined;
+            self.app.advance(settle_down).await;
+            self.tend_peacefully().await;
+            // Who has joined only now, since the last worker had halted before all was repaired, needs that time as well.
+            if self.joined == before {
+                break;
+            }
+        }
         problems.extend(self.unevenly_shared());
         for end in self.app.drain().await {
             if let Err(failure) = end {
