@@ -51,6 +51,14 @@ async fn each_event_or_batch_can_be_a_run() {
     assert!(lines(&shop, "none").await.is_empty());
 }
 
+/// Sends an event whose begin is refused for some time, and waits until it is handled all the same.
+async fn is_handled_although_refused(shop: &mut TestApp, orders: &Stream<Order>) {
+    shop.advance(SECOND).await;
+    refuse(shop, 20);
+    shop.send(orders, order("a", 1)).await;
+    eventually(shop, "it is handled", |shop| shop.settled("one").len() == 1).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_event_whose_begin_cannot_be_written_waits_and_is_not_given_up() {
     let mut app = App::bare("shop");
@@ -60,11 +68,8 @@ async fn an_event_whose_begin_cannot_be_written_waits_and_is_not_given_up() {
         .track(Track::Event)
         .exception_policy(ExceptionPolicy::Ignore);
     let mut shop = TestApp::at(START, app).await;
-    shop.advance(SECOND).await;
 
-    refuse(&mut shop, 20);
-    shop.send(&orders, order("a", 1)).await;
-    eventually(&shop, "it is handled", |shop| shop.settled("one").len() == 1).await;
+    is_handled_although_refused(&mut shop, &orders).await;
 
     assert!(shop.failed("one").is_empty() && shop.ignored("one").is_empty());
 }
@@ -79,11 +84,8 @@ async fn the_time_in_which_a_begin_or_an_end_is_written_is_not_that_of_the_event
         .timeout(SECOND)
         .exception_policy(ExceptionPolicy::Ignore);
     let mut shop = TestApp::at(START, app).await;
-    shop.advance(SECOND).await;
 
-    refuse(&mut shop, 20);
-    shop.send(&orders, order("a", 1)).await;
-    eventually(&shop, "it is handled", |shop| shop.settled("one").len() == 1).await;
+    is_handled_although_refused(&mut shop, &orders).await;
     shop.send(&orders, order("a", 2)).await;
     let starts = |shop: &TestApp| shop.seen().iter().filter(|seen| matches!(seen.what, What::Started { .. })).count();
     eventually(&shop, "it starts", |shop| starts(shop) == 2).await;
