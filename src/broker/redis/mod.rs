@@ -4,6 +4,7 @@
 //! ([`reader`]). What must be one atomic step is one script in `scripts/`; all keys of one place lie in one cluster
 //! slot ([`keys`]). So far it speaks to a single server.
 
+mod asking;
 mod connection;
 mod durable;
 mod erase;
@@ -34,8 +35,6 @@ use self::connection::{Connection, Patience};
 use self::durable::Durable;
 use self::keys::Keys;
 use self::reader::{Reader, Unblock};
-use self::reply::Unread;
-use self::scripts::Call;
 use self::target::Target;
 use super::{
     Acquire, Acquired, Appended, Begun, Bidden, Broker, BrokerError, Claim, Claimed, Commit, Committed, Fence,
@@ -79,10 +78,6 @@ impl Default for RedisOptions {
     }
 }
 
-/// Scripts that are called in one go. All that is sent at once lies in memory several times, and the connection keeps
-/// buffers of that size for ever; beyond some hundred calls it gets no faster.
-const CALLS_AT_ONCE: usize = 256;
-
 /// One app's keys on one server.
 pub struct Redis {
     connection: Arc<Connection>,
@@ -113,50 +108,6 @@ impl Redis {
         let unblock: Arc<dyn Unblock> = connection.clone();
         let reader = Reader::new(info, address, pool_size, options.read_timeout, unblock);
         Ok(Self { connection, durable, reader, verified: AtomicU64::new(0), keys: Keys::new(prefix, app) })
-    }
-
-    /// Runs a script and reads its answer.
-    async fn asked<T>(
-        &self,
-        doing: &'static str,
-        call: Call,
-        read: impl Fn(Value) -> Result<T, Unread>,
-    ) -> Result<T, BrokerError> {
-        let mut answers = self.asked_all(doing, [call], read).await;
-        answers.pop().expect("one call has one answer")
-    }
-
-    /// Runs scripts in few goes and reads their answers.
-    async fn asked_all<T>(
-        &self,
-        doing: &'static str,
-        calls: impl IntoIterator<Item = Call>,
-        read: impl Fn(Value) -> Result<T, Unread>,
-    ) -> Vec<Result<T, BrokerError>> {
-        let mut calls = calls.into_iter();
-        let mut read_so_far = Vec::with_capacity(calls.size_hint().0);
-        let mut unanswered = None;
-        loop {
-            let some: Vec<Call> = calls.by_ref().take(CALLS_AT_ONCE).collect();
-            if some.is_empty() {
-                return read_so_far;
-            }
-            // Whoever asks waits for all: not for each of many goes that nobody answers.
-            if let Some(error) = &unanswered {
-                read_so_far.extend(some.iter().map(|_| Err(BrokerError::clone(error))));
-                continue;
-            }
-            let answers = self.connection.run_all(doing, &some).await;
-            unanswered = answers.iter().find_map(|answer| {
-                let error = answer.as_ref().err()?;
-                matches!(error, BrokerError::Unavailable { .. } | BrokerError::Unclear { .. }).then(|| error.clone())
-            });
-            let understood = |(call, answer): (&Call, Result<Value, BrokerError>)| {
-                let unreadable = |why| self.connection.unexpected(doing, format!("{why} (at {})", call.subject()));
-                read(answer?).map_err(unreadable)
-            };
-            read_so_far.extend(some.iter().zip(answers).map(understood));
-        }
     }
 
     /// Err: what was read may not follow what was read before.
